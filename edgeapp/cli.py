@@ -25,7 +25,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from edgeapp import foreign, interruption
 from edgeapp.commands import wrong_call
 from edgeapp.errors import BiovitaError, OutputError
-from edgeapp.terminal import PROGRAM, complain, flush_output, leave_output, open_standard_files
+from edgeapp.paths import PROGRAM
+from edgeapp.terminal import complain, flush_output, leave_output, open_standard_files
 
 LEFT = 141  # as a shell tells of a program that SIGPIPE ended
 
@@ -134,13 +135,9 @@ def _start(
     if verbose:
         foreign.show()
     if version:
-        from importlib.metadata import PackageNotFoundError
-        from importlib.metadata import version as installed
+        from edgeapp.board.machine import installed
 
-        try:
-            typer.echo(f"{PROGRAM} {installed(PROGRAM)}")
-        except PackageNotFoundError:
-            typer.echo(f"{PROGRAM} (not installed)")
+        typer.echo(f"{PROGRAM} {installed() or '(not installed)'}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         ctx.get_help()  # printed by rich, which is imported here and for no command that runs

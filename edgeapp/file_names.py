@@ -59,7 +59,7 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in readable(name))
 
 
-def portable(text: str, longest: int = LONGEST) -> str:
+def portable(text: str) -> str:
     """A text as the name of a file or a folder that Linux, macOS, Windows and cards take; empty text stays empty.
 
     What one of them forbids is escaped as in a URL, so that `urllib.parse.unquote` gives the text back: control
@@ -69,8 +69,8 @@ def portable(text: str, longest: int = LONGEST) -> str:
     from urllib.parse import quote
 
     escaped = quote(text, safe=" ,;()[]{}@+=")
-    if len(escaped) > longest:
-        end = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[-longest // 2 :]
+    if len(escaped) > LONGEST:
+        end = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[-LONGEST // 2 :]
         escaped = f"{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]} {end}"
     if _DEVICES.match(escaped):
         escaped = f"%{ord(escaped[0]):02X}{escaped[1:]}"

@@ -16,6 +16,14 @@ def leads_up(real_link: str, real_folder: str) -> bool:
     return os.path.join(real_folder, "").startswith(os.path.join(real_link, ""))
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
 class Search:
     """Finds files, each once, whatever links lead to it. A link to a folder in which it lies itself is left alone.
 
@@ -63,15 +71,15 @@ class Search:
             self._folders.add(real)
             try:
                 with os.scandir(place) as entries:
-                    found = sorted((entry.name, _is_folder(entry), entry.is_symlink()) for entry in entries)
+                    found = sorted((entry.name, is_folder(entry), entry.is_symlink()) for entry in entries)
             except OSError as error:
                 self._unread(error)
                 continue
             inner = []
-            for name, is_folder, is_link in found:
+            for name, is_inner, is_link in found:
                 path = os.path.join(place, name)
                 its = os.path.realpath(path) if is_link else os.path.join(real, name)
-                if is_folder:
+                if is_inner:
                     if self._is_searched(name) and not (is_link and leads_up(its, real)):
                         inner.append((path, its))
                         if self._with_folders:
@@ -88,10 +96,3 @@ class Search:
             return False
         self._linked.add(real)
         return True
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PROGRAM = "biovita-edge"
 PACKAGE = Path(__file__).resolve().parent
 STARTER_PACK = PACKAGE / "starter_pack"
 BIRDNET_TOWERS = PACKAGE / "birdnet_towers"
@@ -14,17 +15,29 @@ EXAMPLE = PACKAGE / "examples" / "example.flac"
 
 
 def default_journal() -> Path:
-    """Where the journal lies by default: the user's data folder."""
+    """Where the journal lies by default."""
+    return data_folder() / "journal.sqlite"
+
+
+def data_folder() -> Path:
+    """What is to be kept: the user's data folder."""
+    import platformdirs  # late: not needed to show a help text
+
+    return Path(platformdirs.user_data_dir(PROGRAM, appauthor=False))
+
+
+def config_folder() -> Path:
+    """The user's folder of settings."""
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("biovita-edge", appauthor=False)) / "journal.sqlite"
+    return Path(platformdirs.user_config_dir(PROGRAM, appauthor=False))
 
 
 def cache_folder() -> Path:
     """What can be made again: the user's cache folder."""
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("biovita-edge", appauthor=False))
+    return Path(platformdirs.user_cache_dir(PROGRAM, appauthor=False))
 
 
 def child_environment() -> dict[str, str]:

@@ -55,3 +55,47 @@ class ProgressLine:
         if self._terminal and not self._quiet:
             self._stream.write(CLEAR)
             self._stream.flush()
+
+
+class Counting(ProgressLine):
+    """Counts what is read or written; a context manager, which takes its line off the terminal.
+
+    Parameters
+    ----------
+    what : str
+        Is counted.
+    of : int
+        How many there are; 0 where that is not known.
+    stream, clock, quiet
+        See `ProgressLine`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        of: int = 0,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        quiet: bool = False,
+    ) -> None:
+        super().__init__(stream, clock, quiet)
+        self._what, self._of, self._done = what, of, 0
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def at(self, done: int) -> None:
+        """So many are done."""
+        self._done = done
+        self.tell()
+
+    def more(self, done: int) -> None:
+        """So many more are done."""
+        self.at(self._done + done)
+
+    def line(self) -> str:
+        """How many, in words."""
+        return f"{self._done:,}{f' of {self._of:,}' if self._of else ''} {self._what}"

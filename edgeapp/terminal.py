@@ -14,8 +14,8 @@ from contextlib import suppress
 
 from edgeapp.errors import OutputError
 from edgeapp.file_names import printable
+from edgeapp.paths import PROGRAM
 
-PROGRAM = "biovita-edge"
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -33,6 +33,10 @@ def tell(line: str) -> None:
 def complain(line: str) -> None:
     """Print a line that begins with the name of the program, as errors and notes do."""
     tell(f"{PROGRAM}: {line}")
+
+
+def silent(line: str) -> None:
+    """Tell nothing: what `tell` and `complain` are with ``--quiet``."""
 
 
 def open_standard_files() -> None:
@@ -81,6 +85,11 @@ def leave_output() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, STDOUT)
         os.close(null)
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number and what it counts: "1 detection", "12,345 detections", "2 taxa"."""
+    return f"{n:,} {one if n == 1 else many or f'{one}s'}"
 
 
 def duration(seconds: float) -> str:

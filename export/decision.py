@@ -8,6 +8,7 @@ from typing import Any
 
 from export.errors import ExportError
 from gallery import MODALITIES, BiovitaError, DecisionParameters
+from gallery.errors import reason_of
 from trainer.heard import uncalibrated
 from trainer.models.vita import Vita
 
@@ -31,6 +32,6 @@ def read_decision(path: Path) -> tuple[DecisionParameters, dict[str, Any]]:
         return DecisionParameters.from_dict(fitted["decision"]), fitted.get("metrics", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BiovitaError) as error:
         raise ExportError(
-            f"{path}: no decision parameters ({getattr(error, 'strerror', None) or error})",
+            f"{path}: no decision parameters ({reason_of(error)})",
             "fit them with `python -m trainer calibrate`, name other ones with --decision, or give --uncalibrated",
         ) from error

@@ -79,7 +79,7 @@ def computed_sums(db: sqlite3.Connection, dim: int, modality: str, beside_class:
     ids = ids_of_taxa(db)
     totals: dict[int, np.ndarray] = {}
     counts: dict[int, int] = {}
-    for taxon, _, vectors in blocks(db, dim, modality, beside_class):
+    for taxon, vectors in blocks(db, dim, modality, beside_class):
         if taxon in totals:
             totals[taxon] += vectors.sum(axis=0)
         else:

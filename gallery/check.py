@@ -50,7 +50,7 @@ def faults(gallery: Gallery) -> Iterator[str]:
         yield from gallery.each(_of_centroids)
 
 
-def recall(gallery: Gallery, seed: int = 0) -> float | None:
+def recall(gallery: Gallery) -> float | None:
     """Share of the `OF_NEAREST` nearest entries of some entries that the index finds; None without vectors.
 
     Raises
@@ -58,7 +58,7 @@ def recall(gallery: Gallery, seed: int = 0) -> float | None:
     GalleryError
         The gallery cannot be read.
     """
-    samples = gallery.read(_samples, seed)
+    samples = gallery.read(_samples)
     if not samples:
         return None
     search, shares = Nearest(gallery), []
@@ -70,9 +70,9 @@ def recall(gallery: Gallery, seed: int = 0) -> float | None:
     return float(np.mean(shares))
 
 
-def _samples(db: sqlite3.Connection, dim: int, seed: int) -> list[np.ndarray]:
+def _samples(db: sqlite3.Connection, dim: int) -> list[np.ndarray]:
     ids = [id for (id,) in db.execute("SELECT id FROM vectors")]
-    drawn = np.random.default_rng(seed).permutation(len(ids))[:SAMPLES]
+    drawn = np.random.default_rng(0).permutation(len(ids))[:SAMPLES]
     found = []
     for place in drawn.tolist():
         row = db.execute("SELECT vectors, dtype, crc32 FROM vectors WHERE id = ?", (ids[place],)).fetchone()

@@ -50,3 +50,8 @@ class TaxonError(BiovitaError):
 
 class UnknownNameError(TaxonError):
     """An unknown name."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What the system or a library says went wrong, without the path; the kind of error where it says nothing."""
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -68,8 +68,6 @@ class Exported:
     Attributes
     ----------
     taxa, entries, counterexamples, photos, sounds : int
-    licences : Mapping[str, int]
-        Licence to entries.
     left_out : int
         Entries whose licence was not asked for.
     """
@@ -79,7 +77,6 @@ class Exported:
     counterexamples: int
     photos: int
     sounds: int
-    licences: Mapping[str, int]
     left_out: int
 
 
@@ -145,7 +142,7 @@ def _export(
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     counts = (len(taxa), writer.entries, len(examples), writer.photos, writer.sounds)
-    return Exported(*counts, dict(writer.licences), writer.left_out)
+    return Exported(*counts, writer.left_out)
 
 
 class _Writer:

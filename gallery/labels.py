@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gallery.errors import TaxonError
+from gallery.errors import TaxonError, reason_of
 from gallery.taxon import RANKS, SYNONYM_SEPARATOR, Taxon
 
 SPECIES = "species"
@@ -62,7 +62,7 @@ def read_taxonomy(path: str | Path) -> list[Label]:
         with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines, strict=True))
     except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        reason = reason_of(error)
         raise TaxonError(f"taxonomy {path} cannot be read ({reason})", "install biovita-edge again") from error
     if not rows or tuple(rows[0]) != COLUMNS:
         raise TaxonError(f"taxonomy {path} has other columns than {', '.join(COLUMNS)}", "write it again")

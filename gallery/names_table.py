@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gallery.errors import TaxonError
+from gallery.errors import TaxonError, reason_of
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
@@ -204,5 +204,4 @@ def write_names(
 
 
 def _unreadable(path: Path, error: Exception) -> TaxonError:
-    reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
-    return TaxonError(f"names {path} cannot be read ({reason})", "install biovita-edge again")
+    return TaxonError(f"names {path} cannot be read ({reason_of(error)})", "install biovita-edge again")

@@ -33,6 +33,7 @@ from gallery.reviewed import reconsidered
 from gallery.vocabulary import Shift, Vocabulary
 
 MOST_SPECIES = 6  # in one window
+MOST_CANDIDATES = 5  # of a detection above the species
 WINDOWS_AT_ONCE = 256  # whose products with all taxa are one: a taxon's vector is read once for all of them
 LEAST_LEFT = 0.5  # length, 1 at first, that what is left of a window is taken for at least: less is no song
 ROUNDING = 1e-3  # of log-odds: more than a product of other rounding differs by
@@ -96,7 +97,6 @@ def recognise(
     vectors: np.ndarray,
     levels_dbfs: np.ndarray | Sequence[float],
     vocabulary: Vocabulary,
-    top: int = 5,
     most: int = MOST_SPECIES,
 ) -> list[Recognition]:
     """Name what windows hold.
@@ -108,8 +108,6 @@ def recognise(
     levels_dbfs : numpy.ndarray
         [n] RMS level of each window.
     vocabulary : Vocabulary
-    top : int
-        Most candidates of a detection above the species.
     most : int
         Most species in one window; 1 for windows that are known to hold one.
 
@@ -131,7 +129,7 @@ def recognise(
         rows = heard[at : at + WINDOWS_AT_ONCE]
         some = np.asarray(vectors)[rows]
         each = zip(rows.tolist(), some.astype(np.float64), vocabulary.logits(some))
-        seeking = [(row, judge(vector, logits, vocabulary, top, most)) for row, vector, logits in each]
+        seeking = [(row, judge(vector, logits, vocabulary, most)) for row, vector, logits in each]
         while seeking:
             going = []
             while seeking:
@@ -178,10 +176,10 @@ class _Taken(NamedTuple):
 class _Window:
     """One window while it is judged."""
 
-    def __init__(self, vector: np.ndarray, logits: np.ndarray, vocabulary: Vocabulary, top: int, most: int) -> None:
+    def __init__(self, vector: np.ndarray, logits: np.ndarray, vocabulary: Vocabulary, most: int) -> None:
         self.vector, self.logits, self.vocabulary = unit_of(vector), logits, vocabulary
         self.length = float(vector @ self.vector)
-        self.top, self.most = top, min(most, len(logits))
+        self.most = min(most, len(logits))
         self.parameters = vocabulary.parameters
         self.found: list[int] = []  # rows of the species found so far, each in what the ones before it leave
         self.anything = -math.inf
@@ -318,7 +316,7 @@ class _Window:
         if group is None:
             return None
         inside = np.where(group.members, p, 0.0)
-        rows = best(inside, taxa, self.top)
+        rows = best(inside, taxa, MOST_CANDIDATES)
         shown = self.vocabulary.similarity(self.vector, rows)
         candidates = tuple(Candidate.of(taxa[row], inside[row], cosine) for row, cosine in zip(rows, shown))
         return Detection(group.taxon_rank, group.path[-1], "", group.path, group.probability, candidates)

@@ -106,21 +106,20 @@ def attach(db: sqlite3.Connection, dim: int, rows: Sequence[dict[str, Any]]) -> 
 
 
 def blocks(
-    db: sqlite3.Connection, dim: int, modality: str, beside_class: bool = True, taxon: int | None = None
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Blocks of one modality, taxon by taxon: row of the taxon, row of the block, vectors [n, dim] float32."""
+    db: sqlite3.Connection, dim: int, modality: str, beside_class: bool = True
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks of one modality, taxon by taxon: row of the taxon, vectors [n, dim] float32."""
     wanted = "" if beside_class else "AND taxon NOT IN (SELECT taxon FROM class_vectors)"
-    wanted += "" if taxon is None else " AND taxon = :taxon"
     cursor = db.execute(
         f"""
-        SELECT taxon, vectors.id, vectors, dtype, crc32, scientific_name
+        SELECT taxon, vectors, dtype, crc32, scientific_name
         FROM vectors JOIN taxa ON taxa.id = vectors.taxon
         WHERE modality = :modality {wanted} ORDER BY taxon, vectors.id
         """,
-        {"modality": modality, "taxon": taxon},
+        {"modality": modality},
     )
-    for of, id, block, dtype, crc32, name in cursor:
-        yield of, id, decoded(block, dtype, crc32, dim, name)
+    for taxon, block, dtype, crc32, name in cursor:
+        yield taxon, decoded(block, dtype, crc32, dim, name)
 
 
 def pieces(
@@ -182,7 +181,7 @@ def of_modality(
     ids = ids_of_taxa(db)
     taxa: list[int] = []
     found: list[np.ndarray] = []
-    for taxon, _, vectors in blocks(db, dim, modality, beside_class):
+    for taxon, vectors in blocks(db, dim, modality, beside_class):
         taxa += [taxon] * len(vectors)
         found.append(vectors)
         if len(found) == ROWS_PER_READ:

@@ -30,7 +30,7 @@ DEVICE = ("gallery", "edgeapp")
 ROOMS = (
     ("errors", "paths", "file_names", "examples", "foreign", "interruption", "read_once", "folders"),
     ("terminal",),
-    ("progress_bar", "progress_line"),
+    ("progress_bar", "progress_line", "species_lists"),
     ("clock", "board"),
     ("audio",),
     ("pack",),
@@ -415,6 +415,13 @@ def test_utc_is_written_and_read_in_one_place():
         if copies.search(line)
     ]
     assert found == []
+
+
+def test_lines_on_standard_error_are_printed_in_one_place():
+    """Where an import can be interrupted, before anything is loaded, they are printed as they are."""
+    found = [path.as_posix() for path in modules(*FLOORS) if re.search(r"file=sys\.stderr|\berr=True", read(path))]
+    asking = "edgeapp/commands/web.py"  # for a password, beside standard output
+    assert found == ["edgeapp/__main__.py", asking, "edgeapp/terminal.py", "export/__main__.py"]
 
 
 @pytest.mark.parametrize("package", FLOORS)

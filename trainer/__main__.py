@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from edgeapp.commands import wrong_call
+from edgeapp.terminal import tell
 from trainer.benchmark.commands import make_benchmark
 from trainer.data.commands import data
 from trainer.evaluate_commands import calibrate, evaluate
@@ -38,7 +37,7 @@ def main() -> None:
     """Run the command line; an error that a user can cause is one line on stderr and its exit code."""
     code = wrong_call.run(app, PROGRAM)
     if code == wrong_call.INTERRUPTED:
-        print("stopped; repeat the command to resume after the last finished epoch", file=sys.stderr)
+        tell("stopped; repeat the command to resume after the last finished epoch")
     raise SystemExit(code)
 
 

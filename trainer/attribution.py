@@ -27,10 +27,10 @@ def rows_of(modality: str, samples: Iterable[Sample], taxa: Sequence[Taxon]) -> 
         yield modality, name, *sample.source, sample.author, sample.licence, sample.page
 
 
-def of_weights(source: str, author: str = "", licence: str = "") -> Row:
+def of_weights(source: str) -> Row:
     """The row of published weights, whose own training data only their authors can name."""
     address, _, revision = source.partition("@")
-    return WEIGHTS, "", address, revision, author, licence, ""
+    return WEIGHTS, "", address, revision, "", "", ""
 
 
 def record(folder: Path, rows: Iterable[Row], earlier: Sequence[Path] = ()) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edgeapp.terminal import tell
 from trainer.errors import ConfigError
 from trainer.options import (
     BENCHMARK,
@@ -178,7 +178,7 @@ def calibrate(
 
     held = open_held_out(checkpoint, tuple(manifests or ()), media, taxa, device, threads)
     if few := too_few(taxa_of(held.data.held_recordings)):
-        print(f"decision parameters are fitted on {few}; hold out more", file=sys.stderr)
+        tell(f"decision parameters are fitted on {few}; hold out more")
     fitted = calibrated(held.model, held.bank, held.material, field or field_folder(), held.device)
     held.material.report_skipped()
     save(fitted, checkpoint)

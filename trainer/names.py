@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from gallery.errors import reason_of
 from gallery.labels import COLUMNS, Label, label_of, write_taxonomy
 from gallery.names_table import ENGLISH, write_names
 from trainer.errors import DataError
@@ -82,8 +83,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.DictReader(lines, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise DataError(f"{path}: cannot be read ({reason})", "name a table in CSV and UTF-8") from error
+        raise DataError(f"{path}: cannot be read ({reason_of(error)})", "name a table in CSV and UTF-8") from error
     missing = [name for name in columns if not rows or name not in rows[0]]
     if missing:
         raise DataError(f"{path}: has no {'column ' + ', '.join(missing) if rows else 'rows'}", "check the table")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -15,6 +14,7 @@ from rich.console import Console
 from torch.nn import functional as F
 
 from edgeapp.board.machine import available_cores
+from edgeapp.terminal import tell
 from gallery import prompts
 from trainer import checkpoint
 from trainer.attribution import ATTRIBUTION, AUDIO, IMAGE, record, rows_of
@@ -340,7 +340,7 @@ def open_held_out(
     def report(lines: Sequence[str]) -> None:
         failed.extend(lines)
         for line in lines:
-            print(line, file=sys.stderr)
+            tell(line)
 
     report(split.manifest.missing)
     where = pick_device(device)

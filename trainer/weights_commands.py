@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from trainer.messages import line_printer
+from edgeapp.terminal import tell
 from trainer.options import HUB_SOURCE
 
 
@@ -29,7 +28,7 @@ def import_published(
     from trainer.published import BIOVITA
 
     import_weights(source or BIOVITA, out, taxa)
-    line_printer(Console(stderr=True))(f"checkpoint is in {out}")
+    tell(f"checkpoint is in {out}")
 
 
 def adapt_command(
@@ -46,6 +45,5 @@ def adapt_command(
     from trainer.published import BIOCLIP
     from trainer.trunk.adapter import distil
 
-    tell = line_printer(Console(stderr=True))
     distil(pack, bioclip or BIOCLIP, out, tell)
     tell(f"checkpoint is in {out}")

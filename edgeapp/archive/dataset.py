@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
 FILES, DETECTIONS, WINDOWS, EMBEDDINGS = TABLES = ("files", "detections", "windows", "embeddings")
-DATE, FOLDER, NONE = PARTITIONS = ("date", "folder", "none")
+DATE, FOLDER, NONE = ("date", "folder", "none")
 UNKNOWN = "unknown"  # partition of recordings whose date is not known; pandas cannot read Hive's own name for that
 METADATA = b"biovita_edge"
 PART_NAME = re.compile(r"part-(\d{6,})\.parquet")

@@ -33,11 +33,6 @@ class Engine(Protocol):
     """
 
     @property
-    def workers(self) -> int:
-        """How many there are."""
-        ...
-
-    @property
     def free(self) -> int:
         """How many of them have nothing to do."""
         ...

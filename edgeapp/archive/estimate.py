@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,7 +62,7 @@ class Speed:
     detections: float
 
 
-def sampled(table: pa.Table, n_bytes: int, clock: Callable[[], float] = time.monotonic) -> Sampled:
+def sampled(table: pa.Table, n_bytes: int) -> Sampled:
     """Look into the headers of recordings that are spread evenly over an archive.
 
     Parameters
@@ -74,12 +73,12 @@ def sampled(table: pa.Table, n_bytes: int, clock: Callable[[], float] = time.mon
         Of all of them.
     """
     step = max(1, table.num_rows // MOST_FILES)
-    began = clock()
+    began = time.monotonic()
     reasons: list[str] = []
     n_read = seen_bytes = 0
     seen_s = 0.0
     for row in range(0, table.num_rows, step):
-        if clock() - began > MOST_S:
+        if time.monotonic() - began > MOST_S:
             break
         path, size = os.fsdecode(table["file"][row].as_py()), table["size"][row].as_py()
         n_read += 1
@@ -93,7 +92,7 @@ def sampled(table: pa.Table, n_bytes: int, clock: Callable[[], float] = time.mon
     return Sampled(n_read, len(reasons), tuple(reasons[:3]), seen_s / seen_bytes * n_bytes if seen_bytes else 0.0)
 
 
-def tried(table: pa.Table, loaded: Loaded, clock: Callable[[], float] = time.monotonic) -> Speed | None:
+def tried(table: pa.Table, loaded: Loaded) -> Speed | None:
     """Hear a little of some recordings with one thread; None where none can be heard."""
     spent = sound_s = 0.0
     windows = detections = heard = 0
@@ -102,17 +101,17 @@ def tried(table: pa.Table, loaded: Loaded, clock: Callable[[], float] = time.mon
         try:
             with overheard():
                 source = FileSource(os.fsdecode(table["file"][row].as_py()))
-                began, last_s = clock(), 0.0
+                began, last_s = time.monotonic(), 0.0
                 with closing(loaded.recogniser.windows(source, loaded.hop_s)) as results:
                     for result in results:
                         windows += 1
                         detections += len(result.detections)
                         last_s = result.end_s
-                        if clock() - began > TRIED_S:
+                        if time.monotonic() - began > TRIED_S:
                             break
         except AudioError:
             continue
-        spent += clock() - began
+        spent += time.monotonic() - began
         sound_s += last_s
         heard += 1
         if heard == TRIED_FILES:

@@ -19,6 +19,7 @@ from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.recognition.results import Stretch, WindowResult
+from edgeapp.terminal import counted
 from gallery.recognition import Detection
 
 SHOWN = 5  # taxa that a note names
@@ -95,8 +96,7 @@ class Expected:
             more = f" and {len(self.rejected) - SHOWN} more taxa" if len(self.rejected) > SHOWN else ""
             when = "in the whole year" if self._week is None else f"in week {self._week}"
             notes.append(
-                f"{n} detection{'' if n == 1 else 's'} {NOT_EXPECTED} {self._of.place} {when} left out: "
-                f"{', '.join(named)}{more}"
+                f"{counted(n, 'detection')} {NOT_EXPECTED} {self._of.place} {when} left out: {', '.join(named)}{more}"
             )
         return notes
 

@@ -26,6 +26,7 @@ from edgeapp.pack.format import UNCALIBRATED
 from edgeapp.recognition.merging import Merger
 from edgeapp.recognition.recogniser import Recogniser, Tally
 from edgeapp.recognition.results import Identification, Stretch, WindowResult
+from edgeapp.terminal import counted
 from gallery.naming import Naming
 
 Tell = Callable[[str], None]
@@ -173,7 +174,7 @@ def identify(
                 tally, withheld = write_windows(results, recogniser, writer, top, named, expected)
         notes = _notes(source, tally.heard or withheld > 0, complaints.damaged, recogniser.parameters.silence_dbfs)
         if withheld:
-            notes.append(f"{withheld} window{'s' if withheld > 1 else ''} with speech withheld")
+            notes.append(f"{counted(withheld, 'window')} with speech withheld")
         of_pack = notes_of_pack(recogniser)
         notes += [*of_pack, *(expected.notes if expected is not None else [])]
         notes += [DOUBTFUL[begun.doubt].format(begun)] if begun is not None and begun.doubt is not None else []
@@ -265,7 +266,7 @@ def _notes(source: AudioSource, heard: bool, damaged: int, silence_dbfs: float) 
     if source.fault is not None:
         notes.append(source.fault)
     if damaged:
-        notes.append(f"the decoder skipped {damaged} damaged place{'s' if damaged > 1 else ''}")
+        notes.append(f"the decoder skipped {counted(damaged, 'damaged place')}")
     if not heard:
         notes.append(f"no sound: never above {silence_dbfs:g} dBFS")
     return notes

@@ -32,7 +32,9 @@ from edgeapp.audio.formats.sniff import APPLE_DOUBLE
 from edgeapp.audio.names import COMPANION, has_extension, is_recording, is_searched, left_out, other_sound, special_file
 from edgeapp.audio.pcm import STDIN
 from edgeapp.errors import AudioError
-from edgeapp.folders import leads_up
+from edgeapp.folders import is_folder, leads_up
+from edgeapp.terminal import counted
+from gallery.errors import reason_of
 
 HIDDEN_FOLDER = "hidden or system folder"
 EXAMPLES = 3  # names of what was passed over that are told
@@ -125,7 +127,7 @@ class PassedOver:
     def _told(self, kind: str, n: int) -> str:
         names = self._names[kind]
         more = f" and {n - len(names)} more" if n > len(names) else ""
-        return f"{n} {kind}{'' if n == 1 else 's'} ({', '.join(names)}{more})"
+        return f"{counted(n, kind)} ({', '.join(names)}{more})"
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ class _Search:
                     any_name = True
                     yield from self.named(one)
         except (OSError, ValueError) as error:
-            reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({_why(error)})"
+            is_there = not isinstance(error, FileNotFoundError)
+            reason = f"cannot be read ({reason_of(error)})" if is_there else "does not exist"
             yield Refused(path, AudioError(f"{name}: {reason}", "give a list of files, one a line"))
         else:
             if not any_name:
@@ -233,7 +236,7 @@ class _Search:
                 for entry in entries:
                     name = entry.name
                     is_link = entry.is_symlink()
-                    if _is_folder(entry):
+                    if is_folder(entry):
                         if not is_searched(name):
                             self._pass_over(entry.path, HIDDEN_FOLDER)
                             continue
@@ -303,21 +306,14 @@ def _unseen(path: str, error: OSError | ValueError) -> Iterator[Found | Refused]
         if isinstance(error, FileNotFoundError):
             what, remedy = "is a link to a file that is not there", "fetch the file it leads to"
         else:
-            what, remedy = f"is a link that cannot be followed ({_why(error)})", "remove the link"
+            what, remedy = f"is a link that cannot be followed ({reason_of(error)})", "remove the link"
         yield Refused(path, AudioError(f"{path}: {what}", remedy))
     else:
         yield Found(path)
 
 
 def _unread(folder: str, error: OSError) -> Refused:
-    return Refused(folder, AudioError(f"{folder}: cannot be read ({_why(error)})", "check its permissions"))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link in a circle
-        return False
+    return Refused(folder, AudioError(f"{folder}: cannot be read ({reason_of(error)})", "check its permissions"))
 
 
 def _is_companion(path: str) -> bool:
@@ -330,7 +326,3 @@ def _is_companion(path: str) -> bool:
 
 def _digest(path: str) -> bytes:
     return hashlib.blake2b(os.fsencode(path), digest_size=16).digest()
-
-
-def _why(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 MOST_ITEMS = 100  # of a task: seconds of work, so that little is heard again when a worker is killed
 MOST_BYTES = 32 << 20
-PIECE = 1000  # recordings scanned between two calls of `tell`, and planned at once
-
-Tell = Callable[[int, int], None]
+PIECE = 1000  # recordings scanned between two calls of `done`, and planned at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +41,14 @@ class Scan:
         return int(self.table.num_rows)
 
     @classmethod
-    def of(cls, found: Iterable[Found | Refused], tell: Tell = lambda files, n_bytes: None) -> Scan:
+    def of(cls, found: Iterable[Found | Refused], done: Callable[[int], None] = lambda files: None) -> Scan:
         """Take what `edgeapp.archive.inputs.recordings` finds.
 
         Parameters
         ----------
         found : iterable of Found or Refused
-        tell : callable
-            Called with the number of files and of bytes now and then.
+        done : callable
+            Called with the number of files now and then.
         """
         import pyarrow as pa
 
@@ -70,9 +68,9 @@ class Scan:
             if len(rows) == PIECE:
                 batches.append(pa.RecordBatch.from_pylist(rows, fields))
                 rows.clear()
-                tell(count, n_bytes)
+                done(count)
         batches.append(pa.RecordBatch.from_pylist(rows, fields))
-        tell(count, n_bytes)
+        done(count)
         return cls(pa.Table.from_batches(batches, fields), n_bytes, tuple(refused))
 
 

@@ -62,11 +62,6 @@ class Processes:
         """How many of them have nothing to do; one that starts takes its first task at once."""
         return sum(slot.task is None for slot in self._slots)
 
-    @property
-    def pids(self) -> list[int]:
-        """Their process ids."""
-        return [slot.process.pid for slot in self._slots if slot.process.pid is not None]
-
     def submit(self, task: Task) -> None:
         """Give a task to a worker that is free."""
         slot = next(slot for slot in self._slots if slot.task is None)

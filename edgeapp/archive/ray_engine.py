@@ -124,11 +124,6 @@ class RayWorkers:
         self._quiet = ExitStack()  # Ray tells on standard output that a worker died
 
     @property
-    def workers(self) -> int:
-        """How many there are."""
-        return len(self._slots)
-
-    @property
     def free(self) -> int:
         """How many of them have nothing to do."""
         return sum(slot.task is None for slot in self._slots) - len(self._waiting)

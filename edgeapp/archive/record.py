@@ -6,13 +6,13 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from edgeapp.board.machine import installed
 from edgeapp.errors import OutputError, UsageError
+from edgeapp.paths import PROGRAM
 from gallery import files
 from gallery.utc import now_text
 
@@ -111,12 +111,9 @@ class Record:
 
 def versions() -> dict[str, str]:
     """Versions of the program and of what it computes with."""
-    names = ("biovita-edge", "onnxruntime", "onnxruntime-gpu", "numpy", "soundfile", "soxr", "pyarrow")
-    found = {"python": platform.python_version()}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    names = (PROGRAM, "onnxruntime", "onnxruntime-gpu", "numpy", "soundfile", "soxr", "pyarrow")
+    found = {name: version for name in names if (version := installed(name))}
+    return {"python": platform.python_version(), **found}
 
 
 def _shown(value: Any) -> str:

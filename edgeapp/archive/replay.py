@@ -67,13 +67,7 @@ def run_of(data: DataSet) -> Run:
     return Run(origin, record.window_s, record.hop_s, record.latitude, record.longitude)
 
 
-def replay(
-    data: DataSet,
-    writer: Writer,
-    selection: Selection,
-    naming: Naming | None = None,
-    whole_paths: bool = False,
-) -> Replayed:
+def replay(data: DataSet, writer: Writer, selection: Selection, whole_paths: bool = False) -> Replayed:
     """Give a writer what an archive has.
 
     Where detections are selected, recordings without one of them are left out, and so are windows. Otherwise windows
@@ -84,8 +78,6 @@ def replay(
     data : DataSet
     writer : Writer
     selection : Selection
-    naming : Naming, optional
-        Common names other than those that were stored.
     whole_paths : bool
         Name recordings by where they lie instead of as they were given.
 
@@ -95,7 +87,7 @@ def replay(
         From the writer.
     """
     counts: Counter[str] = Counter()
-    named, channels = naming or Naming(), Channels()
+    named, channels = Naming(), Channels()
     whole = selection.of_recordings_alone
     with_windows = whole and data.has(WINDOWS)
     for number in data.numbers:
@@ -173,9 +165,9 @@ class ByRecording:
         return found
 
 
-def dicts(table: pa.Table, at_once: int = 4096) -> Iterator[dict[str, Any]]:
+def dicts(table: pa.Table) -> Iterator[dict[str, Any]]:
     """Rows of a table by the names of their columns, a few at a time."""
-    for batch in table.to_batches(at_once):
+    for batch in table.to_batches(4096):
         yield from batch.to_pylist()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from edgeapp.archive.rows import FileWriter, tables
 from edgeapp.audio.source import AudioSource
 from edgeapp.detections.document import cleaned
 from edgeapp.outputs.writer import Run
+from gallery.errors import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,8 +94,6 @@ class Heard:
     lost : tuple of Lost
     sound_s : float
         Seconds of sound that were heard.
-    wall_s : float
-        Seconds that it took.
     """
 
     tables: dict[str, pa.Table]
@@ -104,7 +102,6 @@ class Heard:
     hashed: tuple[Hashed, ...] = ()
     lost: tuple[Lost, ...] = ()
     sound_s: float = 0.0
-    wall_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +140,6 @@ class Worker:
         PackError, GalleryError
             What would fail every other recording too.
         """
-        began = time.perf_counter()
         outcomes = [self._hear(item) for item in task.items]
         rows = [one for one in outcomes if isinstance(one, _Rows)]
         return Heard(
@@ -153,7 +149,6 @@ class Worker:
             tuple(one for one in outcomes if isinstance(one, Hashed)),
             tuple(one for one in outcomes if isinstance(one, Lost)),
             sum(one.writer.duration_s for one in rows),
-            time.perf_counter() - began,
         )
 
     def _hear(self, item: Item) -> _Rows | Hashed | Lost:
@@ -170,7 +165,7 @@ class Worker:
             writer.complete(size=item.size, mtime=item.mtime_us)
             return _Rows(item, writer, (reason,))
         except (OSError, ValueError) as error:
-            return Lost(item, f"{item.file}: cannot be read ({getattr(error, 'strerror', None) or error})")
+            return Lost(item, f"{item.file}: cannot be read ({reason_of(error)})")
 
     def _identify(self, item: Item, content: Content) -> _Rows:
         """Hear a recording as `identify` does.

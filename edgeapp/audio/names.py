@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from gallery.errors import reason_of
+
 # Of sound alone. A film is heard when it is named, but a folder of a camera's films is no folder of recordings.
 EXTENSIONS = frozenset(
     (
@@ -83,7 +85,7 @@ def why_no_file(path: str | os.PathLike[str]) -> str | None:
     except FileNotFoundError:
         return "is a link to a file that is not there" if os.path.islink(path) else "does not exist"
     except (OSError, ValueError) as error:
-        return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
+        return f"cannot be opened ({reason_of(error)})"
     kind = special_file(mode)
     return f"is a {kind}" if kind else None
 

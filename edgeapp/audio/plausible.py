@@ -13,6 +13,7 @@ from edgeapp.audio.bands import HIGH, LOW, Levels, Spectra
 from edgeapp.audio.channels import ChannelMixer
 from edgeapp.audio.clipping import Clipping
 from edgeapp.audio.segments import Segments
+from edgeapp.terminal import counted
 
 SEGMENT_S = 1.0
 SEGMENTS = 4  # looked at together, which costs little more than one
@@ -222,7 +223,7 @@ class _Gaps:
         if not self.count:
             return ""
         lost_s = self.samples / self._rate_hz
-        return f"{self.count} dropout{'s' if self.count > 1 else ''}: zeros for {lost_s:.2f} s in the midst of sound"
+        return f"{counted(self.count, 'dropout')}: zeros for {lost_s:.2f} s in the midst of sound"
 
 
 def _loud(samples: np.ndarray) -> bool:

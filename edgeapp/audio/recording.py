@@ -115,10 +115,6 @@ class Recording:
         if all(listener.ended for listener in self._listeners):
             self.thread.join(timeout=10.0)
 
-    def end(self) -> None:
-        """End a recording that nobody has joined."""
-        self._child.end()
-
     def _opened(self, reader: Reader, open_s: float) -> tuple[Child, Reader, list[Heard]]:
         """Start a recorder and wait for its first samples, or its error."""
         while True:

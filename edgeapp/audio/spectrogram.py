@@ -323,7 +323,6 @@ def spectrogram(
     column_s: float,
     rows: int = ROWS,
     high_hz: float | None = None,
-    frames: int = 1,
     start_s: float = 0.0,
 ) -> Spectrogram:
     """The spectrogram of a piece of sound.
@@ -332,12 +331,12 @@ def spectrogram(
     ----------
     samples : np.ndarray
         ``[n]`` float32, mono.
-    rate_hz, column_s, rows, high_hz, frames
+    rate_hz, column_s, rows, high_hz
         See `SpectrogramStream`.
     start_s : float
         Where the piece begins, on the clock of the sound.
     """
-    stream = SpectrogramStream(rate_hz, column_s, rows, high_hz, frames)
+    stream = SpectrogramStream(rate_hz, column_s, rows, high_hz)
     levels = np.concatenate((stream.add(samples), stream.finish()))
     return Spectrogram(levels, start_s, column_s, stream.high_hz)
 

@@ -6,9 +6,11 @@ import os
 import platform
 from pathlib import Path
 
+from edgeapp.paths import PROGRAM
+
 # Distribution names of the builds of ONNX Runtime that bring the same module.
 ONNX_RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
-VERSIONED = ("biovita-edge", "numpy", "soxr", "soundfile")
+VERSIONED = (PROGRAM, "numpy", "soxr", "soundfile")
 JETPACK = Path("/etc/nv_tegra_release")
 
 
@@ -24,7 +26,7 @@ def machine() -> dict[str, str | int]:
     if JETPACK.is_file():
         found["jetpack"] = JETPACK.read_text(encoding="utf-8", errors="replace").splitlines()[0].lstrip("# ")
     for name in VERSIONED:
-        if version := _version(name):
+        if version := installed(name):
             found[name] = version
     return found
 
@@ -50,12 +52,13 @@ def cpu_name() -> str:
 def onnxruntime_version() -> str:
     """Version and name of whichever build is installed."""
     for name in ONNX_RUNTIMES:
-        if version := _version(name):
+        if version := installed(name):
             return f"{version} ({name})"
     return "not installed"
 
 
-def _version(name: str) -> str | None:
+def installed(name: str = PROGRAM) -> str | None:
+    """Version of a distribution, None of one that is not installed."""
     from importlib import metadata  # late: naming a recording does without it
 
     try:

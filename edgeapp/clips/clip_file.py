@@ -25,6 +25,7 @@ from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
 from edgeapp.file_names import portable
 from gallery import files
+from gallery.errors import reason_of
 
 _NAMED = re.compile(r"(.+_\d+p)_\d{8}T\d{6}Z(?:_\d+)?\.\w+")
 _LONGEST_NAME = 80  # characters of the taxon: with the rest far below the 255 bytes of FAT, NTFS and ext4
@@ -216,8 +217,7 @@ class ClipFolder:
     def not_written(self, error: Exception) -> None:
         """Report, once until one succeeds, why clips cannot be written."""
         if not self._trouble:
-            why = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
-            self._tell(f"clips cannot be written to {self.folder} ({why}); detections are still kept")
+            self._tell(f"clips cannot be written to {self.folder} ({reason_of(error)}); detections are still kept")
         self._trouble = True
 
     def lost(self) -> None:

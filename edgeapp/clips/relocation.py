@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.folders import Search
 from edgeapp.journal import Journal
+from edgeapp.pack.hashes import sha256
 
 LOOKED_AT = 5  # newest clips of a folder that is gone, before another is taken for it
 
@@ -68,7 +68,7 @@ def relocate(journal: Journal, folder: Path) -> Relocated:
     left = []
     for clip in missing:
         there = folder / clip.below
-        if _is_of_size(there, clip.bytes) and (clip.sha256 is None or _sha256(there) == clip.sha256):
+        if _is_of_size(there, clip.bytes) and (clip.sha256 is None or sha256(there) == clip.sha256):
             journal.place_clip(clip.id, str(folder), clip.below)
         else:
             left.append(clip)
@@ -79,7 +79,7 @@ def relocate(journal: Journal, folder: Path) -> Relocated:
         size = path.stat().st_size
         if size not in sizes:
             continue
-        found = by_content.pop(_sha256(path), None) or by_name.pop((_original_name(path), size), None)
+        found = by_content.pop(sha256(path), None) or by_name.pop((_original_name(path), size), None)
         if found is not None:
             journal.place_clip(found.id, str(folder), path.relative_to(folder).as_posix())
     lost = [*by_content.values(), *by_name.values()]
@@ -98,10 +98,6 @@ def _is_clip(name: str) -> bool:
 
 def _is_of_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()  # a clip is short
 
 
 def _original_name(path: Path) -> str:

@@ -44,21 +44,12 @@ class Renamer:
         Clips outside it are left alone.
     tell : callable
         Takes one line for a person.
-    seconds : callable
-        A clock that runs.
     """
 
-    def __init__(
-        self,
-        journal: Rows,
-        folder: ClipFolder,
-        tell: Callable[[str], None],
-        seconds: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, journal: Rows, folder: ClipFolder, tell: Callable[[str], None]) -> None:
         self._journal = journal
         self._folder = folder
         self._tell = tell
-        self._seconds = seconds
         self._stuck: set[int] = set()  # not before the next start
 
     def run(self, at_once_s: float = AT_ONCE_S) -> int:
@@ -69,12 +60,12 @@ class Renamer:
         JournalError
             A row cannot be read or written; the next run goes on there.
         """
-        end = self._seconds() + at_once_s
+        end = time.monotonic() + at_once_s
         renamed = 0
         for clip in self._journal.clips_to_rename(LOOKED_AT + len(self._stuck)):
             if clip.id in self._stuck or not Path(clip.path).is_relative_to(self._folder.folder):
                 continue
-            if self._seconds() >= end:
+            if time.monotonic() >= end:
                 break
             try:
                 renamed += self._rename(clip)

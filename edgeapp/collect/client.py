@@ -14,15 +14,18 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from edgeapp.collect.pace import PAUSE_S, LongPause, Pace, asked_pause_s
+from edgeapp.board.machine import installed
+from edgeapp.clock.retry_after import asked_pause_s
+from edgeapp.collect.pace import PAUSE_S, LongPause, Pace
 from edgeapp.errors import CollectError, UsageError
 from edgeapp.file_names import printable
+from edgeapp.paths import PROGRAM
 
 if TYPE_CHECKING:
     import httpx
 
-AGENT = "biovita-edge"
 TIMEOUT_S = 30.0
+CONNECTIONS = 32  # kept open in all
 TRIES = 5  # that fail without a byte of progress
 SILENT_TRIES = 3  # without an answer at all
 LONGEST_WAIT_S = 900.0  # for one answer, in all its pauses
@@ -123,8 +126,6 @@ class Client:
         Ends what waits and what transfers with `Stopped`.
     pause_s : float
         First pause after a refusal, seconds.
-    connections : int
-        Kept open in all.
     """
 
     def __init__(
@@ -133,16 +134,15 @@ class Client:
         timeout_s: float = TIMEOUT_S,
         stop: threading.Event | None = None,
         pause_s: float = PAUSE_S,
-        connections: int = 32,
     ) -> None:
         httpx = _library()
         self.pace = Pace(per_s, stop, pause_s)
         self._secrets: set[str] = set()
         try:
             self._http = httpx.Client(
-                headers={"User-Agent": f"{AGENT}/{_version()}", "Accept-Encoding": "identity"},
+                headers={"User-Agent": f"{PROGRAM}/{installed() or 0}", "Accept-Encoding": "identity"},
                 timeout=httpx.Timeout(timeout_s),
-                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+                limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
                 follow_redirects=False,
                 verify=_certificates(),
             )
@@ -315,15 +315,6 @@ def _library() -> Any:
 def _certificates() -> Any:
     """Those that servers are trusted by, read once: it takes longer than to ask one on this machine."""
     return _library().create_ssl_context()
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("biovita-edge")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _words(error: Exception) -> str:

@@ -12,7 +12,6 @@ from edgeapp.collect.duplicates import leave_out_content
 from edgeapp.collect.inspection import inspect
 from edgeapp.collect.manifest import Written, write_manifest
 from edgeapp.collect.notes import SPEECH
-from edgeapp.collect.progress import Counting
 from edgeapp.collect.row import DOWNLOADED
 from edgeapp.collect.splits import Division
 from edgeapp.collect.taxonomy.backbone import Backbone
@@ -21,6 +20,7 @@ from edgeapp.collect.traits.elton import from_elton
 from edgeapp.collect.traits.joined import JoinedTraits, joined
 from edgeapp.collect.traits.schema import TraitTable, read_traits
 from edgeapp.errors import UsageError
+from edgeapp.progress_line import Counting
 from gallery.utc import now_text
 
 TRAITS = "traits.csv"

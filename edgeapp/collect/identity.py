@@ -10,6 +10,8 @@ import re
 from hashlib import blake2b
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from edgeapp.collect.medium import Medium
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -61,6 +63,30 @@ def hashed(*texts: object) -> int:
     """64 bits that stand for texts."""
     data = "\0".join(map(str, texts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+def linked(*columns: np.ndarray) -> np.ndarray:
+    """First row [rows] int64 of the group of each row; rows that are equal in any column are in one group.
+
+    Parameters
+    ----------
+    columns : [rows] integers; a negative value equals no other
+    """
+    first = np.arange(len(columns[0]))
+    known = [np.flatnonzero(column >= 0) for column in columns]
+    groups = [
+        np.unique(column[rows], return_inverse=True)[1].reshape(-1) for column, rows in zip(columns, known, strict=True)
+    ]
+    while True:
+        before = first
+        for rows, group in zip(known, groups, strict=True):
+            least = np.full(group.max(initial=-1) + 1, len(first))
+            np.minimum.at(least, group, first[rows])
+            first = first.copy()
+            np.minimum.at(first, first[rows], least[group])  # also for rows without a value in this column
+            first = first[first]
+        if (first == before).all():
+            return first
 
 
 def _address(url: str) -> str:

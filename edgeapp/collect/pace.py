@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import math
 import threading
 import time
@@ -173,35 +172,3 @@ class Pace:
     def _paused_until(self, host: str) -> float:
         with self._lock:
             return self._host(host).paused_until_s
-
-
-def asked_pause_s(retry_after: str, date: str = "", now_s: Callable[[], float] = time.time) -> float | None:
-    """Seconds that a Retry-After header asks for; None where it says nothing that can be read.
-
-    Parameters
-    ----------
-    retry_after : str
-        Seconds, or an HTTP date (RFC 9110, 10.2.3).
-    date : str
-        The server's own clock, which its date is measured by.
-    now_s : callable
-        Seconds since 1970, where the server has no clock.
-    """
-    try:
-        asked_s = float(retry_after)
-    except ValueError:
-        pass
-    else:
-        return max(0.0, asked_s) if math.isfinite(asked_s) else None
-    until = _seconds(retry_after)
-    if until is None:
-        return None
-    began = _seconds(date)
-    return max(0.0, until - (now_s() if began is None else began))
-
-
-def _seconds(http_date: str) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(http_date).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -21,12 +21,13 @@ from edgeapp.collect.download import download
 from edgeapp.collect.estimate import estimated
 from edgeapp.collect.gather import gather
 from edgeapp.collect.plan import Plan
-from edgeapp.collect.progress import Counting, Progress
+from edgeapp.collect.progress import Progress
 from edgeapp.collect.row import DOWNLOADED, FAILED, LEFT_OUT, OFFERED
 from edgeapp.collect.sources import open_source
 from edgeapp.collect.sources.kind import Setting
 from edgeapp.collect.taxonomy.backbone import Backbone
 from edgeapp.errors import CollectError, OutputError, UsageError
+from edgeapp.progress_line import Counting
 from edgeapp.terminal import complain
 from gallery import files, locks
 from gallery.licences import spdx

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,10 @@ from edgeapp.collect.curation import Rules
 from edgeapp.collect.defaults import CONNECTIONS
 from edgeapp.collect.licences import Terms
 from edgeapp.collect.sources import KINDS
-from edgeapp.collect.sources.decoding import delimiter_of
 from edgeapp.collect.sources.kind import MODALITIES
 from edgeapp.collect.transfer import Limits
 from edgeapp.errors import UsageError
-
-SCIENTIFIC = "scientificname"  # column of a species table
+from edgeapp.species_lists import listed
 
 
 @dataclass(frozen=True)
@@ -94,47 +91,13 @@ def addresses_of(texts: list[str]) -> dict[str, str]:
 
 
 def species_of(path: Path) -> tuple[str, ...]:
-    """Scientific names of a list: a species table (with commas, tabs or semicolons), or one name a line.
-
-    A ``#`` starts a comment; ``Parus major_Great Tit`` and ``Parus_major`` are *Parus major*.
+    """Scientific names of a list, see `edgeapp.species_lists`.
 
     Raises
     ------
     UsageError
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UsageError(f"species list {path} is not UTF-8 text", "save it as text in UTF-8") from None
-    except OSError as error:
-        raise UsageError(f"species list {path} cannot be read ({error.strerror})", "check the path") from None
-    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    delimiter = delimiter_of(lines[0]) if lines else ","
-    try:
-        columns = [_column(name) for name in next(csv.reader(lines[:1], delimiter=delimiter), [])]
-        if SCIENTIFIC in columns:
-            at = columns.index(SCIENTIFIC)
-            rows = csv.reader(lines[1:], delimiter=delimiter, strict=True)
-            names = [row[at].strip() for row in rows if len(row) > at]
-        else:
-            names = [_name_in(line.partition("#")[0]) for line in lines]
-    except csv.Error as error:
-        raise UsageError(
-            f"species list {path} is no table ({error})", "close its quotes, or list names alone"
-        ) from None
-    found = tuple(dict.fromkeys(name for name in names if name))
+    found = tuple(dict.fromkeys(name for _, name in listed(path)))
     if not found:
         raise UsageError(f"species list {path} has no name", "write one scientific name on each line")
     return found
-
-
-def _column(name: str) -> str:
-    """The name of a column, as it is compared: ``Scientific Name`` is `SCIENTIFIC`."""
-    return "".join(filter(str.isalnum, name.casefold()))
-
-
-def _name_in(line: str) -> str:
-    """The name in a line, before the common name that BirdNET's lists have behind it."""
-    line = line.strip().strip('"')
-    first, _, _ = line.partition("_")
-    return first.strip() if " " in first.strip() else line.replace("_", " ").strip()

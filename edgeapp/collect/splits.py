@@ -1,7 +1,8 @@
 """Which media are held out: by source, so that no test shares a recorder's day with the training, and by species.
 
-The source of a medium is its observer, day and place; where these are not known, its encounter. Species with fewest
-recordings are unseen: all of theirs is held out, as in BioVITA, where these are 325 of 14,133.
+The source of a medium is its observer, day and place; where these are not known, its encounter. A file that is given
+for two species has one source. Species with fewest recordings are unseen: all of theirs is held out, as in BioVITA,
+where these are 325 of 14,133.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from edgeapp.collect.curation import PLACE_DECIMALS
 from edgeapp.collect.defaults import TEST_SHARE
-from edgeapp.collect.identity import FIRST_HAND, encounter_of, hashed
+from edgeapp.collect.identity import FIRST_HAND, encounter_of, hashed, linked
 from edgeapp.collect.row import Row
 from edgeapp.errors import UsageError
 
@@ -66,19 +67,21 @@ def source_of(row: Row) -> tuple[str, str]:
 
 @dataclass
 class Divider:
-    """Gathers rows one by one and divides them: 13 bytes a row in memory, and some more while dividing."""
+    """Gathers rows one by one and divides them: 21 bytes a row in memory, and some more while dividing."""
 
     division: Division
     taxa: dict[str, int] = field(default_factory=dict)  # name to number
     _taxon: array = field(default_factory=lambda: array("i"))
     _audio: array = field(default_factory=lambda: array("b"))
     _source: array = field(default_factory=lambda: array("Q"))
+    _content: array = field(default_factory=lambda: array("q"))  # -1 where it is not known
 
     def add(self, row: Row) -> None:
         """Remember a row."""
         self._taxon.append(self.taxa.setdefault(row.taxon, len(self.taxa)))
         self._audio.append(row.medium.modality == "audio")
         self._source.append(hashed(self.division.seed, *source_of(row)))
+        self._content.append(hashed(row.sha256) >> 1 if row.sha256 else -1)
 
     def divided(self) -> np.ndarray:
         """Split of each row in the order of `add`, [rows] int8, an index into `SPLITS`."""
@@ -87,7 +90,10 @@ class Divider:
         if not len(taxon):
             return splits
         unseen = self._unseen(np.bincount(taxon[audio == 1], minlength=len(self.taxa)))
-        hashes, source = np.unique(np.frombuffer(self._source, np.uint64), return_inverse=True)
+        each = np.frombuffer(self._source, np.uint64)
+        of_source = np.unique(each, return_inverse=True)[1].reshape(-1)
+        each = each[linked(of_source, np.frombuffer(self._content, np.int64))]
+        hashes, source = np.unique(each, return_inverse=True)
         source = source.reshape(-1)
         held = _held_out(hashes, 2 * taxon.astype(np.int64) + audio, source, unseen[taxon], self.division.test_share)
         splits[held[source]] = SPLITS.index(TEST)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -51,8 +50,8 @@ from edgeapp.commands.recognition import (
 from edgeapp.config.panels import OUTPUT, RECOGNITION
 from edgeapp.detections.speech import THRESHOLD
 from edgeapp.errors import UsageError
-from edgeapp.file_names import printable
-from edgeapp.terminal import complain, duration, size
+from edgeapp.progress_line import Counting
+from edgeapp.terminal import complain, counted, duration, silent, size
 
 WORK = "Work"
 
@@ -174,7 +173,7 @@ def archive(
     """
     if STDIN in inputs:
         raise UsageError("an archive has no place for sound on standard input", "use `identify -`")
-    note = _silent if quiet else _note
+    note = silent if quiet else complain
     before = earlier(output)
     asked, found = recognition_of(
         note,
@@ -200,7 +199,7 @@ def archive(
     )
     loaded = asked.load(found)
     for line in loaded.notes:
-        note(printable(line))
+        note(line)
     tables = (*ALWAYS, *(name for name, kept in ((WINDOWS, windows), (EMBEDDINGS, embeddings)) if kept))
     record = _record(loaded, asked, tables, partition.value, inputs)
     if before is not None and not new_run:
@@ -212,14 +211,14 @@ def archive(
     sample = sampled(plan.todo, plan.n_bytes)
     note(_in_words(plan, scan, sample))
     for line in (*scan.refused, *(sample.examples if dry_run else ())):
-        complain(printable(line))
+        complain(line)
     if dry_run:
         speed = tried(plan.todo, loaded)
         if speed is not None:
             left = duration(sample.sound_s / speed.times_real_time / n_workers)
             space = size(results_bytes(plan.n_todo, sample.sound_s, speed, tables, record.dim))
             each = f"{speed.times_real_time:,.0f} times real time each"
-            note(f"about {left} with {n_workers} worker{'' if n_workers == 1 else 's'} ({each}), {space} of results")
+            note(f"about {left} with {counted(n_workers, 'worker')} ({each}), {space} of results")
         raise typer.Exit(1 if scan.refused else 0)
     del loaded  # the workers have their own
     with opened(output, record, new_run) as record:
@@ -264,27 +263,19 @@ def _record(loaded: Loaded, asked: Recognition, tables: tuple[str, ...], partiti
 
 
 def _scanned(inputs: list[str], quiet: bool) -> Scan:
-    """Look for the recordings, and tell how many there are on a terminal."""
+    """Look for the recordings, and tell how many there are."""
     passed_over = PassedOver()
-    shown = sys.stderr.isatty() and not quiet
-
-    def tell(files: int, n_bytes: int) -> None:
-        if shown:
-            sys.stderr.write(f"\r{files:,} recordings, {size(n_bytes)}\x1b[K")
-            sys.stderr.flush()
-
-    scan = Scan.of(recordings(inputs, passed_over), tell)
-    if shown:
-        sys.stderr.write("\r\x1b[K")
+    with Counting("recordings", quiet=quiet) as counting:
+        scan = Scan.of(recordings(inputs, passed_over), counting.at)
     if len(passed_over) and not quiet:
-        complain(printable(str(passed_over)))
+        complain(str(passed_over))
     if not len(scan) and not scan.refused:
         raise UsageError("no recordings are named", "name recordings or folders of them")
     return scan
 
 
 def _in_words(plan: Plan, scan: Scan, sample: Sampled) -> str:
-    words = [f"{plan.n_found:,} recording{'' if plan.n_found == 1 else 's'} ({size(scan.n_bytes)})"]
+    words = [f"{counted(plan.n_found, 'recording')} ({size(scan.n_bytes)})"]
     if plan.n_done:
         failed = f", of which {plan.n_failed:,} failed (--retry-failed hears them again)" if plan.n_failed else ""
         words.append(f"{plan.n_done:,} done before{failed}")
@@ -308,11 +299,3 @@ def _finish(outcome: Outcome, plan: Plan, note: Callable[[str], None], output: P
         note(f"{done}{moved}; results in {output}")
     if outcome.failed > 0:
         complain(f"{outcome.failed:,} failed; the table files in {output} says why (column error)")
-
-
-def _note(line: str) -> None:
-    complain(printable(line))
-
-
-def _silent(line: str) -> None:
-    """Discard a note."""

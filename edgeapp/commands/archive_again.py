@@ -10,7 +10,6 @@ from edgeapp.archive.vectors import check_space, pack_of_space
 from edgeapp.audio.channels import MIX
 from edgeapp.commands.recognition import recognition_of
 from edgeapp.errors import UsageError
-from edgeapp.file_names import printable
 from edgeapp.terminal import complain
 
 TABLE = "range-table sha256"
@@ -38,7 +37,7 @@ def loaded_for(
         raise UsageError(f"{data.folder}: was heard with a range table", "give it with --range-table")
     before = settings.get("modalities")
     asked, found = recognition_of(
-        lambda line: complain(printable(line)),
+        complain,
         pack or pack_of_space(data),
         gallery,
         learned,

@@ -15,7 +15,6 @@ from edgeapp.commands.archive_results import (
     SpeciesOption,
     UntilOption,
     app,
-    counted,
     opened,
     selection_of,
     zone_named,
@@ -25,7 +24,7 @@ from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
 from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.writer import FORMATS, check_format, writer
-from edgeapp.terminal import tell
+from edgeapp.terminal import counted, tell
 
 EBIRD = "ebird"
 WHOLE_PATHS = ("raven", "kaleidoscope")  # formats of programs that open the recordings

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +14,13 @@ from edgeapp.archive.record import Record, versions
 from edgeapp.archive.results import check, earlier
 from edgeapp.archive.results import opened as opened_to_write
 from edgeapp.commands.archive_again import loaded_for
-from edgeapp.commands.archive_results import ResultsArgument, app, counted, opened
+from edgeapp.commands.archive_results import ResultsArgument, app, opened
 from edgeapp.commands.options import GalleryOption, LanguageOption, LearnedOption, PackOption
 from edgeapp.commands.recognition import ModalitiesOption, OnlyOption, RangeTableOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.terminal import tell
+from edgeapp.progress_line import Counting
+from edgeapp.terminal import counted, tell
 
 
 @app.command("recognise")
@@ -65,11 +64,12 @@ def recognise(
             raise UsageError(f"{output}: has results of other recordings", "name another --output")
         todo = numbers[len(done) :]
         del loaded  # the workers have their own
-        with Workers(data.folder, asked, record, min(workers, max(len(todo), 1))) as recognising:
+        counting = Counting("parts", len(numbers))
+        with Workers(data.folder, asked, record, min(workers, max(len(todo), 1))) as recognising, counting:
             for number, tables in enumerate(recognising.parts(todo), start=len(done) + 1):
                 parts.add(Rows(tables))
                 parts.commit()
-                _progress(number, numbers)
+                counting.at(number)
     new = DataSet(output)
     tell(f"{counted(new.count('detections'), 'detection')} in {counted(new.count('files'), 'recording')}")
 
@@ -94,10 +94,3 @@ def _record(data: DataSet, settings: dict[str, object]) -> Record:
         inputs=before.inputs,
         versions=versions(),
     )
-
-
-def _progress(done: int, numbers: Sequence[int]) -> None:
-    if sys.stderr.isatty():
-        end = "\r\x1b[K" if done == len(numbers) else ""
-        sys.stderr.write(f"\r{done:,} of {len(numbers):,} parts\x1b[K{end}")
-        sys.stderr.flush()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from edgeapp.board.machine import installed
 from edgeapp.commands.archive_results import (
     DepthOption,
     FolderOption,
@@ -23,7 +23,7 @@ from edgeapp.commands.archive_results import (
     zone_named,
 )
 from edgeapp.commands.options import OutputOption
-from edgeapp.commands.report import PROGRAM, Missing
+from edgeapp.commands.report import Missing
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
 from edgeapp.outputs.destination import Destination
@@ -83,7 +83,7 @@ def report(
         depth,
         [(what, value) for what, value in words.items() if value],
         [(f"pack {data.record.settings.get('pack')}", licence)],
-        version(PROGRAM),
+        installed() or "",
     )
     missing = Missing()
     with Destination(output) as destination, Attachments() as store:

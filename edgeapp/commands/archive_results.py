@@ -18,7 +18,6 @@ from edgeapp.clock.zones import zone_of
 from edgeapp.commands.archive import archive
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import GalleryError, PackError, UsageError
-from edgeapp.file_names import printable
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import installed_packs
 from edgeapp.pack.names import shipped_species
@@ -113,7 +112,7 @@ def opened(results: Path) -> DataSet:
     """
     data = DataSet(results)
     if lock.is_held(results):
-        tell(f"{printable(str(results))}: a run is still hearing; what it has heard so far is used")
+        tell(f"{results}: a run is still hearing; what it has heard so far is used")
     return data
 
 
@@ -144,7 +143,7 @@ def selection_of(
     if species:
         taxa, unknown = taxa_called(species, (taxa_of_pack(data), shipped_species()))
         for line in unknown:
-            tell(printable(line))
+            tell(line)
     common = Sites(data).common if folders else ""
     prefixes = [folder_prefixes(folder, data.record.base, common) for folder in folders or ()]
     everything = any(not one for one in prefixes)  # such as the folder that all lie in
@@ -172,11 +171,6 @@ def time_of(text: str | None, option: str, zone: tzinfo | None) -> datetime | No
         return time.replace(tzinfo=zone) if time.tzinfo is None and zone is not None else time.astimezone()
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{option} {text!r} is not a time", "write it as 2025-05-01 or 2025-05-01T04:30") from error
-
-
-def counted(n: int, what: str) -> str:
-    """A number and what it counts: "1 detection", "12,345 detections"."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def zone_named(name: str | None) -> tzinfo | None:

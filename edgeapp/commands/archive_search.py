@@ -22,7 +22,6 @@ from edgeapp.commands.archive_results import (
     UntilOption,
     ZoneOption,
     app,
-    counted,
     opened,
     selection_of,
     zone_named,
@@ -38,13 +37,12 @@ from edgeapp.commands.options import (
 from edgeapp.commands.recognition import ModalitiesOption, RangeTableOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import UsageError
-from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.found import FoundWriter, write_nearest
 from edgeapp.outputs.writer import FORMATS, Run, check_format, writer
 from edgeapp.pack.names import names_of, shipped_names
 from edgeapp.recognition.photos import PHOTO_SUFFIXES
-from edgeapp.terminal import tell
+from edgeapp.terminal import counted, tell
 from gallery.errors import TaxonError, UnknownNameError
 from gallery.taxon import Taxon
 
@@ -141,7 +139,7 @@ def _rows(query: str, loaded: Loaded) -> list[int] | None:
     except UnknownNameError as error:
         if query.lower().endswith((*SOUND_SUFFIXES, *PHOTO_SUFFIXES)):
             raise UsageError(f"{query}: {why_no_file(query)}", "check the path") from None
-        tell(printable(f"{error.what} in the gallery; searched by its words, without confidences"))
+        tell(f"{error.what} in the gallery; searched by its words, without confidences")
         return None
 
 

@@ -14,7 +14,7 @@ from edgeapp.doctor.bench import Bench
 from edgeapp.doctor.bench import bench as measure
 from edgeapp.errors import UsageError
 from edgeapp.pack.installed import load_pack
-from edgeapp.terminal import say
+from edgeapp.terminal import counted, say
 
 DECIMALS = 4
 
@@ -62,7 +62,7 @@ def table(measured: Bench) -> list[tuple[str, str]]:
     rows += [
         ("pack", f"{measured.pack} {measured.pack_version}"),
         ("", ""),
-        ("encoder ran on", f"{measured.provider}, {measured.threads} thread{'s' if measured.threads > 1 else ''}"),
+        ("encoder ran on", f"{measured.provider}, {counted(measured.threads, 'thread')}"),
         ("start, 10-s clip", f"{measured.start_s:.2f} s"),
         *([("engine, built once", f"{built:.1f} s")] if (built := measured.engine_build_s) is not None else []),
         ("load, first time", f"{measured.first_load_s:.2f} s"),

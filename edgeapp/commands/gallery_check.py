@@ -9,7 +9,7 @@ import typer
 from edgeapp.commands.gallery_files import Shown, shown
 from edgeapp.commands.options import PackOption
 from edgeapp.errors import GalleryError
-from edgeapp.terminal import complain, say
+from edgeapp.terminal import complain, counted, say
 
 
 def check(
@@ -30,7 +30,7 @@ def check(
             complain(f"{path}: {fault}")
             n += 1
         if n:
-            raise GalleryError(f"gallery {path} is damaged: {n} fault{'' if n == 1 else 's'}", DAMAGED)
+            raise GalleryError(f"gallery {path} is damaged: {counted(n, 'fault')}", DAMAGED)
         say(f"{path}: no faults")
         found = recall(opened) if search else None
         if found is not None:

@@ -14,7 +14,7 @@ from edgeapp.commands.gallery_files import Changed, Shown, complain_of, refuse_p
 from edgeapp.commands.options import PackOption
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.folders import Search
-from edgeapp.terminal import tell
+from edgeapp.terminal import counted, tell
 
 if TYPE_CHECKING:
     from gallery.entry import EncoderIdentity, Entry, Rejection
@@ -177,9 +177,9 @@ def _tell(gallery: Path, done: list[Merged]) -> None:
         for name, accepted in each.renamed.items():
             tell(f"{name}: added as {accepted}, its accepted name in {gallery}")
         if each.differing:
-            tell(f"{_number(len(each.differing), 'taxon', 'taxa')} kept with the names and ranks of {gallery}")
+            tell(f"{counted(len(each.differing), 'taxon', 'taxa')} kept with the names and ranks of {gallery}")
         for licence, n in each.not_shown.items():
-            tell(f"{_number(n, 'photo')} not kept to be shown, as the licence is not known to allow it: '{licence}'")
+            tell(f"{counted(n, 'photo')} not kept to be shown, as the licence is not known to allow it: '{licence}'")
     entries = ", ".join(f"{sum(each.entries[one] for each in done)} {one}" for one in ("text", "image", "audio"))
     tell(
         f"{gallery}: {sum(each.taxa for each in done)} taxa added, entries added: {entries}; "
@@ -188,7 +188,3 @@ def _tell(gallery: Path, done: list[Merged]) -> None:
     )
     if rejected:
         raise typer.Exit(1)
-
-
-def _number(n: int, one: str, many: str = "") -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"

@@ -14,7 +14,8 @@ from edgeapp.commands.gallery_photos_add import add
 from edgeapp.commands.options import GalleryOption, JsonOption, PackOption
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.installed import load_pack
-from edgeapp.terminal import complain, tell
+from edgeapp.paths import cache_folder
+from edgeapp.terminal import complain, counted, tell
 
 if TYPE_CHECKING:
     from gallery.pictures import Picture
@@ -95,7 +96,6 @@ def _show(gallery: Gallery, taxon: str, photos: list[Picture]) -> bool:
 
 def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
     """Write the large thumbnails and a table of their credits; whether all are whole."""
-    from edgeapp.file_names import printable
     from edgeapp.outputs.pictures import decoded
     from edgeapp.outputs.words import one_line
     from gallery import files
@@ -106,12 +106,12 @@ def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
         for one in photos:
             jpeg = gallery.thumbnail(one.id, "large") if one.thumbnail else None
             if jpeg is None:
-                tell(printable(f"{one.label}: the gallery keeps no picture of it, see {one.source or 'its source'}"))
+                tell(f"{one.label}: the gallery keeps no picture of it, see {one.source or 'its source'}")
                 continue
             try:
                 decoded(jpeg)
             except ValueError as error:
-                complain(printable(f"{gallery.path}: {one.label} of {one.scientific_name}: {error}"))
+                complain(f"{gallery.path}: {one.label} of {one.scientific_name}: {error}")
                 whole = False
                 continue
             file = _file_name(one)
@@ -125,15 +125,13 @@ def _save(gallery: Gallery, photos: list[Picture], folder: Path) -> bool:
         raise OutputError(
             f"{folder}: cannot be written ({error.strerror or error})", "check the folder and the free space"
         ) from None
-    tell(f"{folder}: {len(rows)} photo{'' if len(rows) == 1 else 's'} and {CREDITS}")
+    tell(f"{folder}: {counted(len(rows), 'photo')} and {CREDITS}")
     return whole
 
 
 def _open(gallery: Gallery, photos: list[Picture]) -> bool:
     """Open the photos in the system's viewer, from the user's cache; whether all are whole."""
-    import platformdirs
-
-    folder = Path(platformdirs.user_cache_dir("biovita-edge", appauthor=False)) / "photos"
+    folder = cache_folder() / "photos"
     whole = _save(gallery, photos, folder)
     for one in photos:
         file = folder / _file_name(one)

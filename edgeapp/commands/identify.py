@@ -55,7 +55,7 @@ from edgeapp.errors import AudioError, UsageError
 from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.outputs.writer import APPENDED, WITH_PICTURES, Run, Writer, Writers, writer
-from edgeapp.terminal import complain
+from edgeapp.terminal import complain, silent
 from edgeapp.web.report.stretches import ReportAudio
 from gallery.store import Gallery
 
@@ -179,7 +179,7 @@ def identify(
     found = beginning_with(begin_with, recordings(files, passed_over))
     if pictures and format not in WITH_PICTURES:
         raise UsageError(f"--pictures: {format} has no place for them", f"use --format {', '.join(WITH_PICTURES)}")
-    note = _silent if quiet else complain
+    note = silent if quiet else complain
     with ExitStack() as stack:
         report_file = stack.enter_context(ReportFile(report, report_audio))
         results = stack.enter_context(ExitStack())
@@ -273,7 +273,3 @@ def _piped(rate_hz: int, channels: int, format: str, channel: int) -> AudioSourc
         lambda file: FileSource(file, channel=channel, name=name, close_file=True),
         name,
     )
-
-
-def _silent(text: str) -> None:
-    """Discard a note."""

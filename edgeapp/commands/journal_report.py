@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from edgeapp.board.machine import installed
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.journal import SELECTION, JournalPath, SinceOption, SpeciesOption, UntilOption, time_of
 from edgeapp.commands.journal_learn import app
 from edgeapp.commands.journal_names import galleries_of, naming_of, spellings, taxa_of
 from edgeapp.commands.options import LanguageOption, OutputOption
-from edgeapp.commands.report import PROGRAM, Missing, ReportAudioOption
+from edgeapp.commands.report import Missing, ReportAudioOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import PackError, UsageError
 from edgeapp.journal import Reader
@@ -78,7 +78,7 @@ def report(
             times,
             lambda name: reader.naming.of(name, english.get(name, "")),
             _licences(reader),
-            version(PROGRAM),
+            installed() or "",
         )
         missing = Missing()
         with GalleryPictures(galleries[-1] if galleries else None, store, complain) as pictures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeapp.archive.expectation import Expectation
+from edgeapp.board.machine import installed
 from edgeapp.config.panels import OUTPUT
 from edgeapp.detections.speech import SpeechDetector
-from edgeapp.file_names import printable
 from edgeapp.outputs.destination import Destination
 from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.terminal import complain
@@ -25,7 +24,6 @@ from gallery.naming import Naming
 if TYPE_CHECKING:
     from edgeapp.web.report.recordings import ReportWriter
 
-PROGRAM = "biovita-edge"
 
 ReportOption = Annotated[
     Path | None,
@@ -54,7 +52,7 @@ class Missing:
         self.exit_code = 0
 
     def __call__(self, text: str) -> None:
-        complain(printable(text))
+        complain(text)
         self.exit_code = 1
 
 
@@ -121,7 +119,7 @@ class ReportFile:
 
         missing = Missing()
         with GalleryPictures(self._gallery, self._store, complain) as pictures:
-            report = self._writer.report(pictures.of, missing, version(PROGRAM))
+            report = self._writer.report(pictures.of, missing, installed() or "")
         write(report, self._destination.out)
         return missing.exit_code
 

@@ -6,19 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import edgeapp
+from edgeapp.board.machine import installed
 from edgeapp.commands.options import ConfigOption
 from edgeapp.commands.validation import check
 from edgeapp.config.file import NAME as CONFIG_NAME
 from edgeapp.config.load import config_path, load
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.installed import VARIABLE, pack_folders
+from edgeapp.paths import PROGRAM
 from edgeapp.service.unit import MARK, NAME, Unit
 from edgeapp.terminal import say, tell
 from gallery import files
@@ -89,12 +90,12 @@ def _unit(system: bool, config: Path | None, run_as: str | None) -> Unit:
         raise UsageError("--run-as needs --system", "omit it; a user service runs as the current user")
     path, named = config_path(config, os.environ)
     if not named and user is not None and user != _own_name():
-        path = _home(user) / ".config" / "biovita-edge" / CONFIG_NAME
+        path = _home(user) / ".config" / PROGRAM / CONFIG_NAME
     return Unit(
         interpreter=Path(os.path.abspath(sys.executable)),  # not resolved: a link of a virtual environment is meant
         config=path.absolute() if named or path.is_file() else None,
         user=user,
-        path=None if _installed() else Path(edgeapp.__file__).parent.parent,
+        path=None if installed() else Path(edgeapp.__file__).parent.parent,
         packs=pack_folders()[0] if os.environ.get(VARIABLE, "").strip() else None,
     )
 
@@ -118,14 +119,6 @@ def _home(user: str) -> Path:
         return Path(pwd.getpwnam(user).pw_dir)
     except KeyError:
         raise UsageError(f"user {user!r} does not exist", "give another --run-as") from None
-
-
-def _installed() -> bool:
-    try:
-        metadata.version("biovita-edge")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _refuse_foreign(target: Path) -> None:

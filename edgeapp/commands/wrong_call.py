@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import typer
 
+from edgeapp.terminal import tell
 from gallery.errors import BiovitaError
 
 # Every wrong call by a person: typer keeps the class out of its public names but not out of the parents of this one.
@@ -39,9 +39,9 @@ def run(app: typer.Typer, program: str) -> int:
     try:
         return app(prog_name=program, standalone_mode=False) or 0
     except BiovitaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}")
         return error.exit_code
     except WrongCall as error:
         if line := line_of(error, program):
-            print(f"error: {line}", file=sys.stderr)
+            tell(f"error: {line}")
         return EXIT_CODE

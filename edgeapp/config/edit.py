@@ -13,6 +13,7 @@ from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings
 from edgeapp.config.values import ConfigError, Fault
 from edgeapp.errors import OutputError
 from gallery import files
+from gallery.errors import reason_of
 
 HEAD = "# Settings of biovita-edge; `biovita-edge config show --long` lists all of them.\n"
 
@@ -71,7 +72,7 @@ def change(
             else:
                 files.put_in_place(part, path)
     except (OSError, tomlkit.exceptions.TOMLKitError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = reason_of(error)
         raise OutputError(f"{path}: cannot be changed ({reason})", "check the file and the free space") from error
     return reloaded(settings, path)
 

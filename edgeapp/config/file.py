@@ -16,6 +16,7 @@ from typing import Any
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD
 from edgeapp.config.values import BadValue, Fault, from_toml, near
+from edgeapp.paths import config_folder
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,9 +46,7 @@ class FileValues:
 
 def default_path() -> Path:
     """Where the file lies by default: the user's folder of settings."""
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("biovita-edge", appauthor=False)) / NAME
+    return config_folder() / NAME
 
 
 def read(path: Path, missing_is_fine: bool = False) -> FileValues:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -75,11 +75,9 @@ class Redaction:
     Parameters
     ----------
     settings : Settings
-    more : iterable of str
-        More texts that must not be seen.
     """
 
-    def __init__(self, settings: Settings, more: Iterable[str] = ()) -> None:
+    def __init__(self, settings: Settings) -> None:
         forms: set[str] = set()
         for key in SECRETS:
             try:
@@ -92,8 +90,6 @@ class Redaction:
             for value in settings.value(setting) if setting.address else ():
                 # A source in the network may have a log-in in its address.
                 forms |= _forms(value) if "://" in value and redacted(value) != value else set()
-        for value in more:
-            forms |= _forms(value)
         words = [
             re.escape(form) if len(form) >= SHORT else rf"\b{re.escape(form)}\b"
             for form in sorted(forms, key=len, reverse=True)

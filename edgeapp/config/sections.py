@@ -15,6 +15,7 @@ from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE
 from edgeapp.config.setting import setting
 from edgeapp.detections.pictures import MOST
 from edgeapp.detections.sharing import EXACT, SHARING
+from edgeapp.paths import config_folder
 from edgeapp.recognition.merging import LONGEST_S
 from edgeapp.runtime.settings import PROVIDERS
 from gallery.entry import MODALITIES
@@ -324,10 +325,7 @@ class Web:
     @property
     def password_path(self) -> Path:
         """Where the password is."""
-        import platformdirs
-
-        folder = Path(platformdirs.user_config_dir("biovita-edge", appauthor=False))
-        return self.password_file or folder / "web-password"
+        return self.password_file or config_folder() / "web-password"
 
 
 @dataclass(frozen=True)

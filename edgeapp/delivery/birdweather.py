@@ -20,7 +20,9 @@ from edgeapp.clips.settings import MOST_CLIP_S
 from edgeapp.delivery.addresses import web_address
 from edgeapp.delivery.http import Http
 from edgeapp.delivery.target import NotSent, Probed, Refused
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import AudioError, UsageError
+from edgeapp.paths import PROGRAM
 from gallery.utc import utc_of, utc_text
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ BIRDNET = "2p4"
 KINDS = {".flac": "audio/flac", ".wav": "audio/wav", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
 UNKNOWN = (401, 403, 404)  # answers to a wrong token
 TOO_LARGE = 413
-HEADERS = {"User-Agent": "biovita-edge"}
+HEADERS = {"User-Agent": PROGRAM}
 
 
 class BirdWeatherTarget:
@@ -79,7 +81,8 @@ class BirdWeatherTarget:
     def send(self, payload: Mapping[str, Any]) -> None:
         """Upload the clip, once, and then the detection. What was reviewed as another species or none is left out."""
         taxon, review = payload["taxon"], payload.get("review") or {}
-        if taxon["rank"] != SPECIES or payload.get("updated") or review.get("verdict") in ("rejected", "corrected"):
+        wrong = review.get("verdict") in (ReviewVerdict.REJECTED, ReviewVerdict.CORRECTED)
+        if taxon["rank"] != SPECIES or payload.get("updated") or wrong:
             return
         latitude, longitude = payload["source"]["latitude"], payload["source"]["longitude"]
         key = str(payload.get("id"))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeapp.delivery.station_state import STATION_STATES
+from edgeapp.paths import PROGRAM
 
 ONLINE, OFFLINE = "online", "offline"
 PREFIX = "homeassistant"
-PROGRAM = "biovita-edge"
 MICROPHONE_STATES = (
     *("starting", "hearing", "silent", "stalled", "lost", "back"),
     *("dead channel", "inverted channel", "noisy channel"),

@@ -12,6 +12,7 @@ from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
+from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import UsageError
 from gallery import files
 from gallery.utc import utc_of
@@ -91,7 +92,7 @@ class Rules:
         name, began = document["taxon"]["scientific_name"], utc_of(str(document["time"]))
         if document.get("updated"):
             return "told before"
-        if (document.get("review") or {}).get("verdict") == "rejected":
+        if (document.get("review") or {}).get("verdict") == ReviewVerdict.REJECTED:
             return "rejected by a review"
         if self.wanted is not None and name not in self.wanted:
             return "another taxon"

@@ -6,19 +6,18 @@ import base64
 import hashlib
 import http.client
 import json
-import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from email.message import Message
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlunsplit
 
+from edgeapp.clock.retry_after import asked_pause_s
 from edgeapp.delivery.addresses import HEAD, NO_PROBE, POST, header, web_address
 from edgeapp.delivery.http import TIMEOUT_S, Http
 from edgeapp.delivery.target import NotSent, Probed, Refused
 from edgeapp.delivery.template import Template, examples
 from edgeapp.errors import UsageError
+from edgeapp.paths import PROGRAM
 
 KEY_DIGITS = 16
 _KEPT = "".join(map(chr, range(32, 127)))  # printable ASCII
@@ -74,7 +73,7 @@ class WebhookTarget:
         if ca_file is not None and parts.scheme != "https":
             raise UsageError("the URL of the webhook is without TLS, so that nothing checks its CA", "write https://")
         self._url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
-        self._headers = {"Content-Type": "application/json", "User-Agent": "biovita-edge"}
+        self._headers = {"Content-Type": "application/json", "User-Agent": PROGRAM}
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
@@ -160,35 +159,19 @@ class WebhookTarget:
         return self._headers | made
 
     def _answered(self, code: int, headers: Message) -> NotSent:
+        asked_s = asked_pause_s(headers.get("Retry-After", ""), headers.get("Date", ""))
         # The standard phrase, not the server's: that is its text, of any length.
         what = f"{self.label} answers {code} {http.client.responses.get(code, '')}".rstrip()
         if 300 <= code < 400:
             return NotSent(what, "give the new URL; a redirected POST would lose its body")
         if code in OF_THE_ADDRESS:
-            return NotSent(what, "check the URL, and the key in its headers", _retry_after_s(headers))
+            return NotSent(what, "check the URL, and the key in its headers", asked_s)
         if 400 <= code < 500 and code not in LATER:
             if code == TOO_LARGE:
                 return Refused(what, "raise its limit for the size of a body, or set station.pictures to 0")
             return Refused(what, "look at what it logs; webhook.template gives messages another body")
-        return NotSent(what, retry_after_s=_retry_after_s(headers))
+        return NotSent(what, retry_after_s=asked_s)
 
 
 def _is_template(text: str) -> bool:
     return "{{" in text or "{%" in text
-
-
-def _retry_after_s(headers: Message) -> float | None:
-    """``Retry-After`` in seconds; a date is compared with the server's own clock where it tells it."""
-    text = (headers.get("Retry-After") or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        until = _aware(parsedate_to_datetime(text))
-        now = _aware(parsedate_to_datetime(headers["Date"])) if headers.get("Date") else datetime.now(timezone.utc)
-    except (TypeError, ValueError, IndexError):
-        return None
-    return max(0.0, (until - now).total_seconds())
-
-
-def _aware(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp import read_once
 from edgeapp.clock.system import Moment
 from edgeapp.clock.weeks import birdnet_week
 from edgeapp.detections.occurrence import Occurrence
@@ -22,6 +21,7 @@ from edgeapp.detections.species_range import SpeciesRange
 from edgeapp.detections.verdict import Verdict
 from edgeapp.errors import UsageError
 from edgeapp.pack.names import names_of
+from edgeapp.species_lists import listed
 from gallery.errors import TaxonError
 from gallery.recognition import Detection
 from gallery.taxon import RANKS, Names, Taxon
@@ -59,7 +59,7 @@ class SpeciesList:
 
     @classmethod
     def read(cls, path: str | Path, taxa: Sequence[Taxon]) -> SpeciesList:
-        """Read a list: one name a line, or BirdNET's ``Parus major_Great Tit``; a ``#`` starts a comment.
+        """Read a list, see `edgeapp.species_lists`.
 
         Parameters
         ----------
@@ -74,19 +74,10 @@ class SpeciesList:
         UsageError
             The file cannot be read, or none of its names is in the gallery.
         """
-        try:
-            lines = read_once.text(Path(path)).splitlines()
-        except UnicodeDecodeError as error:
-            raise UsageError(f"species list {path} is not UTF-8 text", "save it as text in UTF-8") from error
-        except OSError as error:
-            raise UsageError(f"species list {path} cannot be read ({error.strerror})", "check the path") from error
         names = names_of(taxa)
         species: set[str] = set()
         unknown: list[UnknownName] = []
-        for number, line in enumerate(lines, start=1):
-            name = line.partition("#")[0].partition("_")[0].strip()
-            if not name:
-                continue
+        for number, name in listed(Path(path)):
             try:
                 rows = names.rows(name, suggest=len(unknown) < SUGGESTED)
                 species |= {taxa[row].scientific_name for row in rows}

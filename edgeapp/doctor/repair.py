@@ -7,7 +7,6 @@ nothing wrong with it. A running station is not disturbed: it has the journal op
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sqlite3
@@ -21,6 +20,7 @@ from edgeapp.doctor.finding import Findings, error, ok
 from edgeapp.doctor.records import reading, whole
 from edgeapp.journal.schema import APPLICATION_ID
 from edgeapp.journal.schema_of_browsing import RECOUNT
+from edgeapp.pack.hashes import sha256
 from gallery import files, sqlite
 
 SIDE_FILES = ("-wal", "-shm")
@@ -105,7 +105,7 @@ def _copied(path: Path, backup: Path) -> bool:
             shutil.copy2(source, target)
             with target.open("rb") as file:
                 os.fsync(file.fileno())
-            if _hash(source) != _hash(target):
+            if sha256(source) != sha256(target):
                 return False
     except OSError:
         for suffix in ("", *SIDE_FILES):
@@ -194,14 +194,6 @@ def _temporary_files(context: Context) -> Findings:
         removed += files.remove_abandoned(clips, f"**/{files.TEMPORARY}", ORPHAN_S)
     if removed:
         yield ok("repair", f"removed {removed} unfinished temporary files")
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _free(path: Path) -> Path:

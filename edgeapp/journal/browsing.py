@@ -264,17 +264,17 @@ def history(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
     return begins[order], found["n"].astype(np.int64)[order]
 
 
-def best(rows: Rows, name: str, n: int, tried: int = 500) -> list[dict[str, Any]]:
+def best(rows: Rows, name: str, n: int) -> list[dict[str, Any]]:
     """The most confident detections of a taxon whose clip is there, of those with its greatest confidences."""
     found = rows._fetch(
         """
         SELECT likeliest.id FROM (
             SELECT id, clip FROM detections INDEXED BY detections_by_confidence
             WHERE confirmed AND current_name = :name AND clip IS NOT NULL AND verdict IS NOT 'rejected'
-            ORDER BY confidence DESC LIMIT :tried
+            ORDER BY confidence DESC LIMIT 500
         ) AS likeliest JOIN clips ON clips.id = likeliest.clip WHERE deleted_utc IS NULL LIMIT :n
         """,
-        {"name": name, "n": n, "tried": tried},
+        {"name": name, "n": n},
     )
     return in_full(rows, [row["id"] for row in found])
 

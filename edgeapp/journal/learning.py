@@ -27,6 +27,7 @@ from edgeapp.pack.format import Pack
 from edgeapp.pack.names import names_of
 from edgeapp.recognition.learned import SUFFIX
 from edgeapp.recognition.recogniser import Recogniser
+from edgeapp.terminal import counted
 from gallery.entry import Counterexample, Entry
 from gallery.errors import TaxonError
 from gallery.files import flush_folder
@@ -73,11 +74,11 @@ class Report:
             return "no reviews to learn from"
         entries, examples = sum(self.entries.values()), sum(self.counterexamples.values())
         line = (
-            f"{_number(self.reviews, 'review')}: {_number(entries, 'recording')} of"
-            f" {len(self.entries)} species, {_number(examples, 'counterexample')} of"
-            f" {_number(len(self.counterexamples), 'taxon', 'taxa')}"
+            f"{counted(self.reviews, 'review')}: {counted(entries, 'recording')} of"
+            f" {len(self.entries)} species, {counted(examples, 'counterexample')} of"
+            f" {counted(len(self.counterexamples), 'taxon', 'taxa')}"
         )
-        left_out = [f"{_number(n, 'detection')} {why}" for why, n in self.left_out.items()]
+        left_out = [f"{counted(n, 'detection')} {why}" for why, n in self.left_out.items()]
         return line + (f"; not learnt from {', '.join(left_out)}" if left_out else "")
 
 
@@ -119,7 +120,7 @@ def learn(journal: Questions, pack: Pack, path: Path, gallery: Path | None = Non
     reviewed = list(journal.reviewed())
     lesson = _lesson(journal, reviewed, pack, gallery, taxa)
     if reviewed and not (lesson.entries or lesson.counterexamples):
-        why = ", ".join(f"{_number(n, 'detection')} {reason}" for reason, n in lesson.left_out.items())
+        why = ", ".join(f"{counted(n, 'detection')} {reason}" for reason, n in lesson.left_out.items())
         raise JournalError(f"nothing can be learnt from the reviews: {why}", "name the pack that listened with --pack")
     return Report(
         path,
@@ -308,7 +309,3 @@ def _content_of(path: Path, pack: Pack) -> list[tuple[object, ...]] | None:
             return _content(gallery.entries("audio"), gallery.counterexamples())
     except GalleryError:
         return None
-
-
-def _number(n: int, one: str, many: str = "") -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"

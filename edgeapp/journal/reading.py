@@ -54,7 +54,6 @@ class Questions:
         since: datetime | None = None,
         until: datetime | None = None,
         species: str | Sequence[str] | None = None,
-        deployment: int | None = None,
         newest: int | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Confirmed detections in full, in the order they were written: the rows of the view ``detections_in_full``.
@@ -65,8 +64,6 @@ class Questions:
             Aware; detections that began at or after the first and before the second.
         species : str | Sequence[str] | None
             Scientific or common name of the taxon, or several of which it has one; case does not matter.
-        deployment : int | None
-            Id of the only deployment to read.
         newest : int | None
             Only so many, the last ones.
         """
@@ -76,7 +73,6 @@ class Questions:
             "time_utc >= :since": ("since", since and utc_text(since)),
             "time_utc < :until": ("until", until and utc_text(until)),
             _NAMED: ("species", wanted),
-            "deployment = :deployment": ("deployment", deployment),
         }
         asked = {condition: pair for condition, pair in conditions.items() if pair[1] is not None}
         values = dict(asked.values())

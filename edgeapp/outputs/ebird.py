@@ -18,6 +18,7 @@ from edgeapp.detections.review import ReviewVerdict
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.outputs.records import SPECIES, Record
 from edgeapp.outputs.words import one_line
+from edgeapp.paths import PROGRAM
 
 COLUMNS = (
     "Common Name",
@@ -44,7 +45,6 @@ MOST_BYTES = 1_000_000  # eBird says 1 MB; the smaller reading of it is safe in 
 PRESENT = "X"  # present, not counted: one bird that sings ten times is not ten birds
 INCIDENTAL, STATIONARY = "Incidental", "Stationary"
 PROTOCOLS = (INCIDENTAL, STATIONARY)
-TOOL = "biovita-edge"
 
 NOT_REVIEWED = "not confirmed or corrected by a reviewer"
 CLOCK_NOT_SET = "from before the clock was set"
@@ -219,16 +219,16 @@ def _row(named: tuple[str, str], sighting: _Sighting, checklist: _Checklist, sit
     row["Number of Observers"] = str(site.observers)
     row["Duration"] = "" if site.duration_min is None else str(site.duration_min)
     row["All observations reported?"] = "N"  # a microphone misses what does not call
-    row["Submission Comments"] = plain(f"{site.note} Recorded and named by {TOOL} ({sighting.best.model})")
+    row["Submission Comments"] = plain(f"{site.note} Recorded and named by {PROGRAM} ({sighting.best.model})")
     return row
 
 
 def _comment(sighting: _Sighting) -> str:
     best = sighting.best
     if best.review == ReviewVerdict.CORRECTED:
-        said = f"Named by a reviewer; {TOOL} said {best.scientific_name} with confidence {best.confidence:.2f}"
+        said = f"Named by a reviewer; {PROGRAM} said {best.scientific_name} with confidence {best.confidence:.2f}"
     else:
-        said = f"{TOOL} with confidence {best.confidence:.2f}; confirmed by a reviewer"
+        said = f"{PROGRAM} with confidence {best.confidence:.2f}; confirmed by a reviewer"
     return said if sighting.n == 1 else f"{said}; best of {sighting.n} detections"
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import IO
 
 from edgeapp.errors import PackError
+from edgeapp.paths import PROGRAM
 
 TIMEOUT_S = 30.0
 TRIES = 5
 PAUSE_S = 1.0  # before the second try, and twice as long before each further one
 CHUNK = 1 << 18
 TOLD_EVERY_S = 2.0
-AGENT = "biovita-edge"
 RETRIED = (408, 429, 500, 502, 503, 504)
 BROKEN = (ConnectionError, TimeoutError, ssl.SSLError)
 
@@ -102,7 +102,7 @@ class _Transfer:
             self._opener.add_handler(handler)
 
     def read_into(self, out: IO[bytes]) -> None:
-        headers = {"User-Agent": AGENT, "Accept-Encoding": "identity"}
+        headers = {"User-Agent": PROGRAM, "Accept-Encoding": "identity"}
         if self._done and self._version:
             headers |= {"Range": f"bytes={self._done}-", "If-Range": self._version}
         request = urllib.request.Request(self._url, headers=headers)

@@ -26,7 +26,8 @@ from pathlib import Path
 from edgeapp.errors import PackError, UsageError
 from edgeapp.file_names import portable
 from edgeapp.pack.format import Pack
-from edgeapp.paths import STARTER_PACK
+from edgeapp.paths import PROGRAM, STARTER_PACK, data_folder
+from gallery.errors import reason_of
 from gallery.files import ASIDE, locked, write_text
 
 VARIABLE = "BIOVITA_PACKS"
@@ -78,10 +79,7 @@ def pack_folders() -> tuple[Path, ...]:
     """Where packs are looked for, the first folder first; they need not be there."""
     if named := os.environ.get(VARIABLE, "").strip():
         return (Path(named).expanduser().absolute(),)
-    import platformdirs  # late: not needed to show a help text
-
-    user = Path(platformdirs.user_data_dir("biovita-edge", appauthor=False)) / "packs"
-    return user, Path(sys.prefix) / "share" / "biovita-edge" / "packs"
+    return data_folder() / "packs", Path(sys.prefix) / "share" / PROGRAM / "packs"
 
 
 def folder_to_change(shared: bool = False) -> Path:
@@ -219,7 +217,7 @@ def chosen() -> tuple[str, Path] | None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, UnicodeDecodeError) as error:
-            raise PackError(f"{file}: {getattr(error, 'strerror', None) or error}", _CHOOSE_AGAIN) from None
+            raise PackError(f"{file}: {reason_of(error)}", _CHOOSE_AGAIN) from None
         if not NAME.fullmatch(name):
             raise PackError(f"{file}: does not hold the name of a pack", _CHOOSE_AGAIN)
         return name, file

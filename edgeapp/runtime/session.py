@@ -26,7 +26,6 @@ from edgeapp.runtime.settings import (
     PROVIDER_VARIABLE,
     TENSORRT,
     RunSettings,
-    Tell,
     driver_is_there,
     warn,
 )
@@ -38,15 +37,13 @@ SHARED = "libonnxruntime_providers_shared.so"
 LIBRARIES = {CUDA: "libonnxruntime_providers_cuda.so", TENSORRT: "libonnxruntime_providers_tensorrt.so"}
 
 
-def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> tuple[Any, str]:
+def open_session(graph: PackGraph, settings: RunSettings) -> tuple[Any, str]:
     """Load a graph.
 
     Parameters
     ----------
     graph : PackGraph
     settings : RunSettings
-    tell : callable
-        Called with one line when a slower provider than expected is used, and before what takes minutes.
 
     Returns
     -------
@@ -78,7 +75,7 @@ def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> 
     order, reasons = _loadable(wanted)
     while True:
         try:
-            options = [(name, _options(name, graph, settings, tell)) for name in order]
+            options = [(name, _options(name, graph, settings)) for name in order]
             session = load(graph, settings.threads, options)
             ran = really_ran(session)
             if ran != order[0]:
@@ -87,12 +84,12 @@ def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> 
                 break
             from edgeapp.runtime.tensorrt.provider import check
 
-            check(graph, session, settings.threads, tell)
+            check(graph, session, settings.threads, warn)
             break
         except (EngineError, OutputError) as error:
             if named:
                 raise
-            tell(f"{error.what}; continuing without TensorRT")
+            warn(f"{error.what}; continuing without TensorRT")
         except PackError:
             if order[0] == CPU:
                 raise
@@ -102,7 +99,7 @@ def open_session(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> 
         raise DeviceError(_told(wanted[0], reasons), "install what is missing, or choose another provider")
     if ran == CPU and wanted[0] != CPU:
         hoped = CUDA if CUDA in wanted else wanted[0]  # TensorRT is an extra that few have; CUDA is what was expected
-        tell(f"{_told(hoped, reasons)}; continuing with {CPU}; set {PROVIDER_VARIABLE} to cpu if intended")
+        warn(f"{_told(hoped, reasons)}; continuing with {CPU}; set {PROVIDER_VARIABLE} to cpu if intended")
     return session, ran
 
 
@@ -116,7 +113,7 @@ def processor_alone(settings: RunSettings) -> bool:
     return CPU in wanted and not (set(wanted) - {CPU}) & set(get_available_providers()) and not driver_is_there()
 
 
-def _options(name: str, graph: PackGraph, settings: RunSettings, tell: Tell) -> dict[str, str]:
+def _options(name: str, graph: PackGraph, settings: RunSettings) -> dict[str, str]:
     """What one provider is told."""
     if name == CUDA:
         # Growing by what is asked for, not by powers of two, keeps the cap from being reached by rounding.
@@ -125,7 +122,7 @@ def _options(name: str, graph: PackGraph, settings: RunSettings, tell: Tell) -> 
     if name == TENSORRT:
         from edgeapp.runtime.tensorrt.provider import options
 
-        return options(graph, settings.gpu_memory_bytes(graph.path), tell)
+        return options(graph, settings.gpu_memory_bytes(graph.path), warn)
     return {}
 
 

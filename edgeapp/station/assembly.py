@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeapp.audio.guano import Recorder
+from edgeapp.board.machine import installed
 from edgeapp.clips.clip_file import ClipFolder
 from edgeapp.clips.recorder import Clips
 from edgeapp.clips.renaming import Renamer
@@ -35,7 +36,7 @@ from edgeapp.recognition.recogniser import Recogniser
 from edgeapp.station.classifier import Classifier
 from edgeapp.station.source_worker import Windowing, queue_windows
 from edgeapp.station.station import Storage
-from edgeapp.station.targets import app_version, station_name, targets, taxa_of
+from edgeapp.station.targets import station_name, targets, taxa_of
 from gallery.naming import Naming
 from gallery.taxon import Taxon
 
@@ -114,7 +115,7 @@ def assemble(
     asked = clip_settings(settings)
     folder = ClipFolder(asked.folder, log.warning) if asked is not None else None
     recorder = Recorder(
-        app_version(),
+        installed() or "",
         f"{recogniser.pack.name} {recogniser.pack.version}",
         *shared(asked_of.latitude, asked_of.longitude, settings.station.share_location),
     )
@@ -271,7 +272,7 @@ def deployment(settings: Settings, recogniser: Recogniser, filters: Filters) -> 
         },
         latitude=latitude,
         longitude=longitude,
-        app_version=app_version(),
+        app_version=installed() or "",
         station=station_name(settings),
     )
 

@@ -173,15 +173,12 @@ class WriteStatus:
         The station as the document of the status file; may be replaced while it runs.
     tell : callable
         Called with what was written; set afterwards.
-    notifier : Notifier
     """
 
-    def __init__(
-        self, file: StatusFile, describe: Callable[[Station], dict[str, Any]], notifier: Notifier | None = None
-    ) -> None:
+    def __init__(self, file: StatusFile, describe: Callable[[Station], dict[str, Any]]) -> None:
         self._file = file
         self.describe = describe
-        self._notifier = notifier or Notifier()
+        self._notifier = Notifier()
         self.tell: Callable[[StationState], object] = lambda state: None
         self._told: Any = None
         self._told_s = float("-inf")
@@ -220,8 +217,8 @@ class WriteStatus:
 class NotifyWatchdog:
     """Notify systemd's watchdog from the main loop."""
 
-    def __init__(self, watchdog: Watchdog | None = None) -> None:
-        self._watchdog = watchdog or Watchdog(Notifier())
+    def __init__(self) -> None:
+        self._watchdog = Watchdog(Notifier())
 
     def __call__(self, station: Station) -> None:
         """Called once per turn of the loop."""

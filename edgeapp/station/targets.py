@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeapp.board.machine import installed
 from edgeapp.clock.system import Clock, SystemClock
 from edgeapp.clock.zones import LocalZone
 from edgeapp.config.secrets import secret_of, secrets_of, text_in
@@ -102,7 +102,7 @@ def targets(
             retain=mqtt.retain,
             prefix=mqtt.discovery_prefix,
             name=name,
-            version=app_version(),
+            version=installed() or "",
         )
     if (url := secret_of(settings, "webhook.url")) is not None:
         from edgeapp.delivery.webhook import WebhookTarget
@@ -186,11 +186,3 @@ def _attach(settings: Settings) -> Attach | None:
 def clip_of(settings: Settings, path: str) -> Path | None:
     """Where the clip of a document lies; None where there are no clips."""
     return None if settings.clips.folder is None else settings.clips.folder / path
-
-
-def app_version() -> str:
-    """Of this program."""
-    try:
-        return version("biovita-edge")
-    except PackageNotFoundError:
-        return ""

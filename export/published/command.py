@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgeapp.terminal import tell
 from export.errors import ExportError
 from export.options import PACK, SOURCE, Card, Licence, Name, Out, PrecisionOption, Version
 from gallery import files
@@ -77,7 +76,6 @@ def published(
         raise ExportError(f"{card}: no such file", "name the model card with --card")
     if data is not None and not data.is_file():
         raise ExportError(f"{data}: no such file", "name the manifest of samples with --data")
-    tell = partial(print, file=sys.stderr, flush=True)
     failed: list[str] = []
 
     def report(lines: Sequence[str]) -> None:

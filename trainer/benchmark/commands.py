@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from edgeapp.terminal import tell
 from trainer.errors import ConfigError, DataError
 from trainer.messages import line_printer
 from trainer.options import RUN, Media, Tables, Taxa
@@ -234,7 +235,6 @@ def make_benchmark(
     from trainer.benchmark.make import make_benchmark as make
     from trainer.data.manifest import read_manifest
 
-    tell = line_printer(Console(stderr=True))
     read = read_manifest(manifest, read_taxa(taxa) if taxa else None, media)
     for line in (*read.missing, *read.notes):
         tell(line)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeapp.commands.collect import collect
+from edgeapp.terminal import tell
 from trainer.options import RUN, AsJson, Media, Tables, Taxa, Threads
 
 if TYPE_CHECKING:
@@ -62,12 +63,11 @@ def shard(
         packed = write_shards(read, out, shard_mb, threads or available_cores(), lambda: done(1))
     faults = (*read.missing, *packed.skipped, *packed.damaged)
     for line in (*read.notes, *faults):
-        typer.echo(line, err=True)
+        tell(line)
     skipped = f", {len(packed.skipped)} left out" if packed.skipped else ""
-    typer.echo(
+    tell(
         f"{packed.recordings} recordings and {packed.photos} photos in {packed.shards} shards{skipped}; "
-        f"their manifest is {packed.manifest}",
-        err=True,
+        f"their manifest is {packed.manifest}"
     )
     if faults:
         raise typer.Exit(1)

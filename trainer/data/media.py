@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from edgeapp.audio.names import special_file
 from edgeapp.runtime.inputs import image_pixels
+from gallery.errors import reason_of
 from trainer.data.manifest import Sample
 from trainer.errors import DataError
 
@@ -47,8 +48,7 @@ def opened(sample: Sample) -> BinaryIO:
     except PermissionError:
         raise DataError(f"{path}: permission denied", "check the file's permissions") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be opened ({reason})", "check the path in the manifest") from None
+        raise DataError(f"{path}: cannot be opened ({reason_of(error)})", "check the path in the manifest") from None
     if sample.size is None:
         return io.BufferedReader(file, BUFFER)
     end = sample.offset + sample.size

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeapp.collect.identity import linked
 from trainer.data.tables import arrow
 
 COLLECTION_SHARE = 0.2  # of the rows of a modality
@@ -142,30 +143,6 @@ def joint(*columns: np.ndarray) -> np.ndarray:
         values, place = np.unique(column, return_inverse=True)
         together = np.unique(together * (len(values) + 1) + place.reshape(-1), return_inverse=True)[1].reshape(-1)
     return together
-
-
-def linked(*columns: np.ndarray) -> np.ndarray:
-    """First row [rows] int64 of the group of each row; rows that are equal in any column are in one group.
-
-    Parameters
-    ----------
-    columns : [rows] integers; a negative value equals no other
-    """
-    first = np.arange(len(columns[0]))
-    known = [np.flatnonzero(column >= 0) for column in columns]
-    groups = [
-        np.unique(column[rows], return_inverse=True)[1].reshape(-1) for column, rows in zip(columns, known, strict=True)
-    ]
-    while True:
-        before = first
-        for rows, group in zip(known, groups, strict=True):
-            least = np.full(group.max(initial=-1) + 1, len(first))
-            np.minimum.at(least, group, first[rows])
-            first = first.copy()
-            np.minimum.at(first, first[rows], least[group])  # also for rows without a value in this column
-            first = first[first]
-        if (first == before).all():
-            return first
 
 
 def _collections(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gallery.errors import reason_of
 from trainer.errors import DataError
 
 PARQUET = (".parquet", ".pq")
@@ -225,5 +226,5 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except unreadable as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        reason = " ".join(reason_of(error).split())
         raise DataError(f"{path}: cannot be read ({reason})", "name a manifest: CSV in UTF-8, or Parquet") from error

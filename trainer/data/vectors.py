@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gallery.errors import reason_of
 from gallery.files import write_text
 from trainer.data.samples import Sample, Samples
 from trainer.data.stream import PhotoFiles
@@ -279,7 +280,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
         if error.errno == errno.ENOSPC:
             raise DataError(
                 f"{folder}: the disk is full ({reason})", "free disk space, then repeat the command"

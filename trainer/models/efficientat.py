@@ -51,10 +51,10 @@ BLOCKS = (
 )
 
 
-def rounded(channels: float, divisor: int = 8) -> int:
+def rounded(channels: float) -> int:
     """Channels rounded to a multiple of 8, at most a tenth below `channels`."""
-    value = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return value + divisor if value < 0.9 * channels else value
+    value = max(8, int(channels + 4) // 8 * 8)
+    return value + 8 if value < 0.9 * channels else value
 
 
 def conv_norm(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from edgeapp import terminal
 from edgeapp.board.machine import available_cores
 
 if TYPE_CHECKING:
@@ -29,6 +29,6 @@ def opened(spec: str, device: str, excerpt: str, threads: int) -> TorchEncoder:
 def tell(what: str, lines: Sequence[str]) -> None:
     """Print on standard error what was left out: the first lines, and the number of the others."""
     for line in lines[:NAMED]:
-        print(f"{what}: {line}", file=sys.stderr)
+        terminal.tell(f"{what}: {line}")
     if len(lines) > NAMED:
-        print(f"{what}: {len(lines) - NAMED} more; all are in --json", file=sys.stderr)
+        terminal.tell(f"{what}: {len(lines) - NAMED} more; all are in --json")

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeapp.progress_bar import progress
-from trainer.errors import ConfigError, DataError
+from edgeapp.species_lists import listed
+from trainer.errors import ConfigError
 from trainer.options import DATA, RUN, STAGE, AsJson, Device, Excerpt, ProbedModel, Taxa, Threads
 from trainer.probes.command_line import NAMED, opened, tell
 
@@ -123,7 +124,7 @@ def traits(
         known = from_avonet(avonet).with_names_of(species)
     else:
         raise ConfigError("either --table or --avonet is required", "name the table of trait values")
-    tested = _names(unseen) if unseen else ()
+    tested = [name for _, name in listed(unseen)] if unseen else ()
     if features is not None:
         found = from_benchmark(features, bench) if bench else from_file(features)
     else:
@@ -153,15 +154,6 @@ def traits(
     tell("left out", found.notes)
     if found.notes and model is not None:
         raise typer.Exit(1)
-
-
-def _names(path: Path) -> list[str]:
-    """Species of a text file."""
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error})", "name a text file with one species per line") from error
-    return [name for name in names if name]
 
 
 def _document(known: TraitTable, found: TraitData, scores: Mapping[str, Sequence[TraitScore]]) -> dict[str, Any]:

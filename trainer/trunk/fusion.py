@@ -76,7 +76,7 @@ class Material:
         return Material(sets, rest, pooled, folds)
 
 
-def starting(threshold: float = THRESHOLD) -> DecisionParameters:
+def starting() -> DecisionParameters:
     """Parameters before fitting; names and photos count only for taxa without a class vector."""
     return DecisionParameters(
         scale={"text": 20.0, "image": 20.0, "audio": 20.0},
@@ -85,7 +85,7 @@ def starting(threshold: float = THRESHOLD) -> DecisionParameters:
         null_logit=0.0,
         slope=1.0,
         offset=0.0,
-        threshold=threshold,
+        threshold=THRESHOLD,
         floor=0.5,
         evidence=3.0,
         silence_dbfs=-85.0,

@@ -81,15 +81,14 @@ class Query:
     folds: tuple[int, ...] = ()
 
 
-def queries(embedded: Embedded, classes: Classes, which: str, seed: int = 0) -> Iterator[Query]:
+def queries(embedded: Embedded, classes: Classes, which: str) -> Iterator[Query]:
     """Recordings of taxa with several sources (`single`), `mixture`s or `noise`, each with its gallery.
 
     Parameters
     ----------
     embedded : whose taxa are rows of `classes.taxa`
-    seed : of the split into folds
     """
-    fold = np.random.default_rng(seed).integers(0, FOLDS, int(embedded.source.max()) + 1)[embedded.source]
+    fold = np.random.default_rng(0).integers(0, FOLDS, int(embedded.source.max()) + 1)[embedded.source]
     several = np.unique(embedded.taxon)
     own_classes, taxon = classes.of(several), np.searchsorted(several, embedded.taxon)
     others = Others(classes, several)
@@ -112,13 +111,13 @@ def queries(embedded: Embedded, classes: Classes, which: str, seed: int = 0) -> 
             yield Query(space.vectors(windows), levels, told, index, others.confidences(windows), folds)
 
 
-def queries_of_few(embedded: Embedded, classes: Classes, count: int, seed: int = 0) -> Iterator[Query]:
+def queries_of_few(embedded: Embedded, classes: Classes, count: int) -> Iterator[Query]:
     """Recordings of taxa with at least `count` others, in a gallery of at most `count` per taxon and no class vectors.
 
     Taxa with fewer recordings are candidates too. Each query has its own randomly drawn gallery.
     """
-    rng = np.random.default_rng(seed)
-    fold = np.random.default_rng(seed).integers(0, FOLDS, int(embedded.source.max()) + 1)[embedded.source]
+    rng = np.random.default_rng(0)
+    fold = np.random.default_rng(0).integers(0, FOLDS, int(embedded.source.max()) + 1)[embedded.source]
     several = np.unique(embedded.taxon)
     taxon, taxa = np.searchsorted(several, embedded.taxon), [classes.taxa[row] for row in several.tolist()]
     for one in range(FOLDS):

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from edgeapp.pack.format import Pack
 from edgeapp.pack.installed import load_pack
+from edgeapp.terminal import tell
 from gallery import Gallery, Index, Taxon
 from gallery.files import replacing, write_text
 from trainer.data.manifest import Manifest, default_manifest, read_manifest
 from trainer.data.samples import Samples
 from trainer.errors import DataError
 from trainer.heard import field_noise
-from trainer.messages import line_printer
 from trainer.session import field_folder
 from trainer.trunk.fusion import TOPS as RANKED
 from trainer.trunk.fusion import fit_fusion, measure, nested, read, starting
@@ -62,7 +61,6 @@ def fit_recordings(
     threads: int,
 ) -> None:
     """Run `python -m trainer recordings`; the arguments are its options."""
-    tell = line_printer(Console(stderr=True))
 
     def report(lines: Sequence[str]) -> None:
         for line in lines:
@@ -104,7 +102,6 @@ def fit_unseen_space(
     DataError
         The list names none of the recordings' taxa, or too few recordings are left.
     """
-    tell = line_printer(Console(stderr=True))
 
     def report(lines: Sequence[str]) -> None:
         for line in lines:

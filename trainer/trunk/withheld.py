@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
+from edgeapp.species_lists import listed
 from gallery import Names, Taxon
 from gallery.errors import UnknownNameError
 from trainer.errors import DataError
@@ -20,23 +20,15 @@ def read_withheld(path: Path, taxa: list[Taxon]) -> tuple[tuple[str, ...], tuple
 
     Raises
     ------
+    UsageError
+        When the file cannot be read.
     DataError
-        When the file cannot be read or has none of the taxa.
+        When it has none of the taxa.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or "not UTF-8"
-        raise DataError(f"{path}: cannot be read ({reason})", "name a list of taxa with --withhold") from error
-    lines = text.splitlines()
-    if lines and "scientific_name" in next(csv.reader(lines[:1])):
-        asked = [row["scientific_name"] or "" for row in csv.DictReader(lines)]
-    else:
-        asked = lines
     names = Names(taxa)
     found: dict[str, None] = {}
     unknown: dict[str, None] = {}
-    for name in dict.fromkeys(one.strip() for one in asked if one.strip()):
+    for name in dict.fromkeys(name for _, name in listed(path)):
         try:
             found[names.find(name, suggest=False).scientific_name] = None
         except UnknownNameError:

@@ -23,14 +23,14 @@ from edgeapp.audio.formats.view import Readable, View, find, size_of
 TAIL = 1 << 17  # bytes that hold the last frames of nearly any file: of 16 bits and two channels one takes 16 kB
 
 
-def flac_decoder(file: Readable, start: int = 0, end: int | None = None) -> Chain:
-    """Decoder of a file of one or several FLAC streams, between two bytes.
+def flac_decoder(file: Readable, start: int = 0) -> Chain:
+    """Decoder of a file of one or several FLAC streams, from a byte on.
 
     Raises
     ------
     DamagedError
     """
-    view = View(file, [(start, size_of(file) if end is None else end)])
+    view = View(file, [(start, size_of(file))])
     return Chain(FlacDecoder(view), lambda before: _after(view, before), lambda: _streams(view))
 
 

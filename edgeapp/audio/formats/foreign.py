@@ -34,6 +34,7 @@ from edgeapp.audio.formats.matroska import MatroskaSound
 from edgeapp.audio.formats.timed import Timed, in_time
 from edgeapp.audio.formats.view import Readable, View, size_of
 from edgeapp.paths import child_environment
+from gallery.errors import reason_of
 
 FFMPEG = "ffmpeg"
 STALL_S = 60.0  # after which a decoder that gives nothing is ended
@@ -303,12 +304,12 @@ class AvDecoder:
                 try:
                     decoded = packet.decode()
                 except av.error.FFmpegError as error:
-                    self.cut, self.reason = True, self.reason or _words(error)
+                    self.cut, self.reason = True, self.reason or reason_of(error)
                     continue
                 for frame in (one for whole in decoded for one in resampler.resample(whole)):
                     yield frame.time, frame.to_ndarray().reshape(-1, self.channels)
         except av.error.FFmpegError as error:
-            self.cut, self.reason = True, self.reason or _words(error)
+            self.cut, self.reason = True, self.reason or reason_of(error)
 
     def _announced_s(self) -> float:
         """Seconds that the container says there are; 0 where it does not, or guesses by the size of the file."""
@@ -335,7 +336,7 @@ class AvDecoder:
         try:
             self._container = av.open(view, format=_DEMUXERS.get(self._kind), options=options)
         except (av.error.FFmpegError, ValueError) as error:
-            raise DamagedError(_words(error)) from None
+            raise DamagedError(reason_of(error)) from None
         if not self._container.streams.audio:
             self.close()
             raise NotAudioError(_WITHOUT_SOUND)
@@ -351,7 +352,3 @@ def _compare(decoder: FfmpegDecoder | AvDecoder, given: int, announced_s: float)
 
 def _on_tracks(count: int) -> list[str]:
     return [f"it has {count} tracks of sound, of which the first was used"] if count > 1 else []
-
-
-def _words(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

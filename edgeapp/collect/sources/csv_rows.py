@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from edgeapp.collect.sources.decoding import delimiter_of, lines_of, quoted_rows, text_of
+from edgeapp.collect.sources.decoding import lines_of, quoted_rows, text_of
 from edgeapp.errors import CollectError
+from edgeapp.species_lists import delimiter_of
+from gallery.errors import reason_of
 
 
 def rows(path: Path) -> Iterator[dict[str, str]]:
@@ -46,8 +48,7 @@ def _read(path: Path) -> Iterator[Iterator[list[str]]]:
             head = next(lines, "")
             yield quoted_rows(chain([head], lines), delimiter_of(head))
     except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CollectError(f"{path}: cannot be read ({reason})", "check the file") from None
+        raise CollectError(f"{path}: cannot be read ({reason_of(error)})", "check the file") from None
 
 
 def first(row: Mapping[str, str], names: Sequence[str]) -> str:

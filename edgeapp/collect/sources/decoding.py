@@ -72,11 +72,6 @@ def lines_of(text: io.TextIOWrapper) -> Iterator[str]:
         yield line.replace("\0", "")
 
 
-def delimiter_of(header: str) -> str:
-    """What separates the columns of a table: the comma, tab or semicolon that its header has most of."""
-    return max(",\t;", key=header.count)
-
-
 def quoted_rows(
     lines: Iterable[str], delimiter: str, quote: str = '"', width: int | None = None
 ) -> Iterator[list[str]]:

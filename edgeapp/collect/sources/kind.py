@@ -29,8 +29,6 @@ class Kind:
         ``module:class``, imported when it is used; called with what follows the option and a `Setting`.
     address : str
         Begin of the addresses that are asked, unless another is set; ``""`` for files.
-    asks : bool
-        A query, which can be asked for every species of a list.
     """
 
     name: str
@@ -38,7 +36,6 @@ class Kind:
     help: str
     made_by: str
     address: str = ""
-    asks: bool = False
 
 
 @dataclass(frozen=True)

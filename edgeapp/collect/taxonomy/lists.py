@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeapp.collect.sources.decoding import delimiter_of, quoted_rows
+from edgeapp.collect.sources.decoding import quoted_rows
 from edgeapp.collect.taxonomy.names import Name, parsed
 from edgeapp.collect.taxonomy.usages import ACCEPTED, SYNONYM, CommonName, Usage
 from edgeapp.errors import CollectError
+from edgeapp.species_lists import delimiter_of
+from gallery.errors import reason_of
 from gallery.taxon import HIGHER_RANKS, SYNONYM_SEPARATOR, Taxon
 
 _BIRDS = {"kingdom": "Animalia", "phylum": "Chordata", "class": "Aves"}
@@ -69,8 +71,7 @@ def of_list(path: Path) -> Iterator[Usage | CommonName]:
         else:
             raise CollectError(f"{path}: has no column scientific_name", _WANTED)
     except (OSError, EOFError, ValueError, RecursionError, zlib.error, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CollectError(f"{path}: cannot be read ({reason})", _WANTED) from None
+        raise CollectError(f"{path}: cannot be read ({reason_of(error)})", _WANTED) from None
 
 
 def _of_table(rows: Iterable[Mapping[str, str]]) -> Iterator[Usage | CommonName]:

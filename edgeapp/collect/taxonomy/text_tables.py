@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from edgeapp.errors import CollectError
+from gallery.errors import reason_of
 
 META = "meta.xml"
 REMEDY = "download it again, or name another archive"
@@ -64,7 +65,7 @@ class Archive:
                 self._zip = zipfile.ZipFile(path)
                 names = self._zip.namelist()
         except (OSError, zipfile.BadZipFile) as error:
-            raise CollectError(f"{path}: cannot be read as an archive ({_reason(error)})", REMEDY) from None
+            raise CollectError(f"{path}: cannot be read as an archive ({reason_of(error)})", REMEDY) from None
         self.files = [name for name in names if not name.startswith("__MACOSX") and not name.endswith("/")]
 
     def close(self) -> None:
@@ -88,7 +89,7 @@ class Archive:
             with self._opened(file) as data:
                 line = data.readline().decode("utf-8-sig", "replace")
         except UNREADABLE as error:
-            raise CollectError(f"{self.path}: {file} cannot be read ({_reason(error)})", REMEDY) from None
+            raise CollectError(f"{self.path}: {file} cannot be read ({reason_of(error)})", REMEDY) from None
         for delimiter in ("\t", ";", ","):
             if delimiter in line:
                 return Table(file, delimiter, "" if delimiter == "\t" else '"')
@@ -107,7 +108,7 @@ class Archive:
                 lines = io.TextIOWrapper(data, "utf-8-sig", newline="")
                 yield from _rows(table, lines)
         except UNREADABLE as error:
-            raise CollectError(f"{self.path}: {table.file} cannot be read ({_reason(error)})", REMEDY) from None
+            raise CollectError(f"{self.path}: {table.file} cannot be read ({reason_of(error)})", REMEDY) from None
 
     @contextmanager
     def _opened(self, file: str) -> Iterator[IO[bytes]]:
@@ -129,7 +130,3 @@ def _rows(table: Table, lines: io.TextIOWrapper) -> Iterator[dict[str, str]]:
 def _local(name: str) -> str:
     """A name without its namespace: ``{http://…}core``, ``dwc:taxonID``, ``col:ID``."""
     return name.rpartition("}")[2].rpartition(":")[2]
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

@@ -26,15 +26,12 @@ class Coverage:
     label, group : str
     known, yes : int
         Species.
-    by_table : tuple of (str, int)
-        Name of each table and the species that it answered for.
     """
 
     label: str
     group: str
     known: int
     yes: int
-    by_table: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -76,19 +73,16 @@ def joined(taxa: Sequence[Taxon], tables: Sequence[TraitTable]) -> JoinedTraits:
     """
     names = tuple(taxon.scientific_name for taxon in taxa)
     values = np.full((len(names), len(LABELS)), UNKNOWN, np.int8)
-    answered: list[np.ndarray] = []
     for table in tables:
         own = table.with_names_of(taxa).of(names) if names else values
         new = (values == UNKNOWN) & (own != UNKNOWN)
         values[new] = own[new]
-        answered.append(new.sum(axis=0))
     coverage = tuple(
         Coverage(
             label.name,
             label.group,
             int((values[:, column] != UNKNOWN).sum()),
             int((values[:, column] == YES).sum()),
-            tuple((table.path.name, int(counts[column])) for table, counts in zip(tables, answered, strict=True)),
         )
         for column, label in enumerate(LABELS)
     )

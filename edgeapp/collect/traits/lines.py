@@ -6,8 +6,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeapp.collect.sources.decoding import delimiter_of
 from edgeapp.errors import UsageError
+from edgeapp.species_lists import delimiter_of
 
 
 def read_lines(path: Path, columns: Sequence[str]) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

@@ -61,7 +61,7 @@ def open_engine(
     return runner or _build_here(graph, precision, library, gpu, cache_folder(), settings, tell)[0]
 
 
-def kept_engine(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> EngineRunner | None:
+def kept_engine(graph: PackGraph, settings: RunSettings) -> EngineRunner | None:
     """An engine that was built of this very graph before, if there is one and it works here; none is built.
 
     What ``auto`` tries first. It costs a look into two folders where no engine was ever built.
@@ -69,9 +69,9 @@ def kept_engine(graph: PackGraph, settings: RunSettings, tell: Tell = warn) -> E
     if not any(_candidates(graph, "graph")):
         return None
     try:
-        return _found(graph, "graph", tensorrt_library(), Gpu(), settings, tell)
+        return _found(graph, "graph", tensorrt_library(), Gpu(), settings, warn)
     except (DeviceError, EngineError) as error:
-        tell(f"{error.what}; continuing without the engine")
+        warn(f"{error.what}; continuing without the engine")
         return None
 
 

@@ -134,10 +134,10 @@ class Gpu:
         return text.value.decode(errors="replace") if known and text.value else f"CUDA error {code}"
 
 
-def gpu_count(library: Any = None) -> int:
+def gpu_count() -> int:
     """How many GPUs the driver shows to this process; 0 without a driver."""
     try:
-        cuda = library if library is not None else load_driver()
+        cuda = load_driver()
     except DeviceError:
         return 0
     count = ctypes.c_int()

@@ -21,8 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import platformdirs
-
+from edgeapp import paths
 from edgeapp.errors import EngineError, OutputError
 from gallery import files
 
@@ -136,7 +135,7 @@ def file_stem(modality: str, precision: str, model_sha256: str) -> str:
 
 def cache_folder() -> Path:
     """Where this user's engines lie unless told otherwise."""
-    return Path(platformdirs.user_cache_dir("biovita-edge", appauthor=False)) / PACK_ENGINES
+    return paths.cache_folder() / PACK_ENGINES
 
 
 def read_engine(path: Path) -> EngineFile:

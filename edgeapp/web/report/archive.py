@@ -24,7 +24,7 @@ from edgeapp.errors import UsageError
 from edgeapp.outputs.words import clock
 from edgeapp.web.report.activity import Activity
 from edgeapp.web.report.attachments import Attachments
-from edgeapp.web.report.model import Heard, Report, Table
+from edgeapp.web.report.model import Heard, Report, Table, local
 from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.parts import Pictures, taxon_parts
 from edgeapp.web.report.stretches import BEST_S, Detail, ReportAudio, chosen, details
@@ -240,13 +240,9 @@ class _Caption:
 
     def __call__(self, detail: Detail) -> str:
         heard = detail.heard
-        moment = _local(heard.time, self._zone, heard.doubtful) if heard.time is not None else ""
+        moment = local(heard.time, self._zone, heard.doubtful) if heard.time is not None else ""
         at = f"{PurePath(heard.source).name} at {clock(round(heard.start_s, 1))}"
         return ", ".join(filter(None, (at, moment, f"confidence {heard.confidence:.2f}")))
-
-
-def _local(moment: datetime, zone: tzinfo | None, doubtful: bool = False) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}{' ?' if doubtful else ''}"
 
 
 def _activity(days: Summary, hours: Summary, zone: tzinfo | None) -> Activity:
@@ -299,7 +295,7 @@ def _more_taxa(taxa: Sequence[TaxonTally], zone: tzinfo | None) -> Table | None:
         return None
 
     def when(heard: Heard) -> str:
-        return "-" if heard.time is None else _local(heard.time, zone)
+        return "-" if heard.time is None else local(heard.time, zone)
 
     rows = tuple(
         (

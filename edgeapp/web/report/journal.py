@@ -16,7 +16,7 @@ from edgeapp.journal import Reader, browsing
 from edgeapp.journal.documents import FILE
 from edgeapp.web.report.activity import Activity, effort
 from edgeapp.web.report.attachments import Attachments
-from edgeapp.web.report.model import Heard, Report, Table
+from edgeapp.web.report.model import Heard, Report, Table, local
 from edgeapp.web.report.name import SPECIES, Name
 from edgeapp.web.report.parts import Pictures, taxon_parts
 from edgeapp.web.report.stretches import BEST_S, Detail, ReportAudio, chosen, details
@@ -196,23 +196,19 @@ class _Caption:
 
     def __call__(self, detail: Detail) -> str:
         heard = detail.heard
-        moment = "" if heard.time is None else _local(heard.time, self._zone, heard.doubtful)
+        moment = "" if heard.time is None else local(heard.time, self._zone, heard.doubtful)
         return ", ".join(filter(None, (heard.source, moment, heard.review)))
-
-
-def _local(moment: datetime, zone: tzinfo | None, doubtful: bool = False) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}{' ?' if doubtful else ''}"
 
 
 def _deployments(reader: Reader, deployments: Sequence[Mapping[str, Any]], zone: tzinfo | None) -> Table | None:
     rows = []
     for one in deployments[-MOST_DEPLOYMENTS:]:
-        ended = _local(utc_of(one["ended_utc"]), zone) if one["ended_utc"] else "no end"
+        ended = local(utc_of(one["ended_utc"]), zone) if one["ended_utc"] else "no end"
         sources = ", ".join(dict.fromkeys(stream["source"] for stream in one["streams"]))
         counts = reader.counts(one["id"])
         ends = [f"{counts[verdict]} {words}" for verdict, words in counting.WORDS.items() if verdict in counts]
         pack = f"{one['pack']} {one['pack_version']}"
-        rows.append((str(one["id"]), _local(utc_of(one["started_utc"]), zone), ended, pack, sources, ", ".join(ends)))
+        rows.append((str(one["id"]), local(utc_of(one["started_utc"]), zone), ended, pack, sources, ", ".join(ends)))
     head = ("deployment", "from", "to", "pack", "sources", "windows")
     left_out = len(deployments) - len(rows)
     more = f"{left_out} earlier ones are not listed" if left_out else ""
@@ -235,7 +231,7 @@ class _Reviews:
         """Count a detection, and keep its review."""
         self._counts[row["review"] or UNREVIEWED] += 1
         if row["review"] is not None:
-            moment = _local(utc_of(row["time_utc"]), self._look.zone)
+            moment = local(utc_of(row["time_utc"]), self._look.zone)
             said = " ".join(filter(None, (row["review"], row["review_name"])))
             who = row["scientific_name"], f"{row['confidence']:.2f}", said, row["reviewer"], row["review_note"]
             self._rows.append((str(row["id"]), moment, *who))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 import numpy as np
 
@@ -373,3 +373,8 @@ class Report:
     grids: Sequence[Grid] = ()
     tables: Sequence[Table] = ()
     counts_recordings: bool = False
+
+
+def local(moment: datetime, zone: tzinfo | None, doubtful: bool = False) -> str:
+    """A time in a zone, the machine's own for None; with a question mark where the clock was not set."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}{' ?' if doubtful else ''}"

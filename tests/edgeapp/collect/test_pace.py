@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from edgeapp.collect.pace import HOUR_S, LONGEST_PAUSE_S, LongPause, Manners, Pace, Stopped, asked_pause_s
+from edgeapp.clock.retry_after import asked_pause_s
+from edgeapp.collect.pace import HOUR_S, LONGEST_PAUSE_S, LongPause, Manners, Pace, Stopped
 from tests.edgeapp.collect.archive_server import http_date
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 
-from edgeapp.collect.progress import RATE_OVER_S, Counting, Progress
+from edgeapp.collect.progress import RATE_OVER_S, Progress
+from edgeapp.progress_line import Counting
 
 
 def test_files_bytes_rate_and_time_left_are_told():

@@ -16,8 +16,8 @@ from tests.edgeapp.collect.offers import medium
 ENCOUNTER = {"observer": "A. Name", "recorded_at": "2026-05-22T07:10", "latitude": 51.501, "longitude": 7.0}
 
 
-def row(taxon: str = "Parus major", **told: Any) -> Row:
-    return Row(0, medium(**told), "downloaded", "", taxon, {}, "", "", "", "", None, 0, ())
+def row(taxon: str = "Parus major", sha256: str = "", **told: Any) -> Row:
+    return Row(0, medium(**told), "downloaded", "", taxon, {}, "", "", "", sha256, None, 0, ())
 
 
 def divided(rows: Iterable[Row], division: Division = Division()) -> list[str]:
@@ -71,6 +71,12 @@ def test_no_source_is_on_both_sides() -> None:
     for one, split in zip(rows, divided(rows)):
         sides.setdefault(source_of(one), set()).add(split == TRAIN)
     assert all(len(side) == 1 for side in sides.values())
+
+
+def test_a_file_given_for_two_species_is_on_one_side() -> None:
+    rows = [row(f"Genus s{s}", f"{n:064x}", id=f"{s} {n}", observation=f"{s} {n}") for s in (1, 2) for n in range(100)]
+    splits = divided(rows, Division(test_share=0.3, unseen_below=0))
+    assert splits[:100] == splits[100:] and {*splits} == {TRAIN, TEST}
 
 
 def test_the_split_stays_when_other_media_come() -> None:

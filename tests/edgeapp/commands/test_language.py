@@ -75,13 +75,15 @@ def test_only_takes_a_name_of_any_language(run, tit):
 # the language of the settings
 
 
-def test_the_language_is_that_of_the_settings_unless_given(tmp_path):
+def test_the_language_is_that_of_the_settings_unless_given(tmp_path, monkeypatch):
     config = tmp_path / "config.toml"
     config.write_text('[station]\nlanguage = "sv"\nhop = "a fault that is no concern here"\n')
-    assert language_of(None, {}, config) == "sv"
-    assert language_of("de", {}, config) == "de"
-    assert language_of(None, {"BIOVITA_STATION_LANGUAGE": "it"}, config) == "it"
-    assert language_of(None, {}, tmp_path / "absent.toml") == "en"
+    monkeypatch.setenv("BIOVITA_CONFIG", str(tmp_path / "absent.toml"))
+    assert language_of(None) == "en"
+    monkeypatch.setenv("BIOVITA_CONFIG", str(config))
+    assert (language_of(None), language_of("de")) == ("sv", "de")
+    monkeypatch.setenv("BIOVITA_STATION_LANGUAGE", "it")
+    assert language_of(None) == "it"
 
 
 def test_identify_speaks_the_language_of_the_environment(run, tit, monkeypatch):

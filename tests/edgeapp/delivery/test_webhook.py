@@ -139,7 +139,7 @@ def test_what_speaks_of_the_message_refuses_it(hook, code):
         ({"Retry-After": "120"}, 120.0),
         ({"Retry-After": formatdate(90.0, usegmt=True), "Date": formatdate(0.0, usegmt=True)}, None),
         ({"Retry-After": "soon"}, None),
-        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "-5"}, 0.0),
         ({}, None),
     ],
 )

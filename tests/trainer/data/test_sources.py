@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeapp.collect.identity import linked
 from gallery import Taxon
 from tests.trainer import tiny as tiny_set
 from tests.trainer.data.test_manifest import as_parquet
 from trainer.data.manifest import Manifest, Samples, hold_out, read_manifest
-from trainer.data.sources import linked, normalised
+from trainer.data.sources import normalised
 from trainer.data.tables import arrow
 
 COLUMNS = ("modality", "path", "scientific_name", "source_repo", "source_id", "sha256", "source_path", "split")

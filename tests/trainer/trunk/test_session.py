@@ -112,7 +112,11 @@ def test_recordings_pull_the_name_of_their_species(linear_pack: Path, tmp_path: 
     [
         (["--preset", "trunk", "--stage", "1"], 2, "needs a pack; name it with --pack"),
         (["--preset", "trunk", "--stage", "3", "--pack", "PACK"], 2, "stage '3' does not exist"),
-        (["--preset", "trunk", "--stage", "1", "--pack", "PACK", "--withhold", "absent"], 2, "absent: cannot be read"),
+        (
+            ["--preset", "trunk", "--stage", "1", "--pack", "PACK", "--withhold", "absent"],
+            2,
+            "species list absent cannot be read",
+        ),
         (["--preset", "trunk", "--stage", "1", "--pack", "PACK", "--workers", "2"], 2, "--workers has no effect"),
         (["--preset", "starter", "--stage", "1", "--pack", "PACK"], 2, "--pack and --withhold go with"),
         (["--preset", "trunk", "--stage", "1", "--pack", "starter"], 2, "has 0 class vectors"),
