@@ -23,6 +23,8 @@ from trainer.__main__ import main
 
 WAIT_S = 300.0  # for a process to get on, however busy the machine is
 # A copy cannot use a GPU that this process has opened: there each loads all itself.
+# Autograd that begins after an export counts a device that is none, has a thread for it, and refuses to run in copies.
+torch.ones(1, requires_grad=True).backward()  # type: ignore[no-untyped-call]
 PROCESSES: Any = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "fork")
 
 
