@@ -42,7 +42,6 @@ def heard(journal) -> Journal:
         ({"species": "common cuckoo"}, [2]),
         ({"species": "Parus"}, [3]),
         ({"species": "Par"}, []),
-        ({"deployment": 1}, [1, 2]),
         ({"newest": 2}, [2, 3]),
         ({"newest": 1, "species": "Common Cuckoo"}, [2]),
         ({"newest": 5, "species": "nobody"}, []),

@@ -13,6 +13,7 @@ import pytest
 
 from edgeapp.config.sections import Station, Web
 from edgeapp.config.settings import Settings
+from edgeapp.pack.names import shipped_names
 from edgeapp.web import guard, server
 from edgeapp.web.of_journal import page_of
 from tests.edgeapp.web.conftest import client_of, serving, until_true
@@ -104,7 +105,9 @@ def test_names_are_read_before_somebody_asks_for_them(recorded, starter_pack, tm
     journal = tmp_path / "journal.sqlite"
     journal.write_bytes((recorded / "journal.sqlite").read_bytes())
     settings = Settings(station=Station(journal=journal, pack=str(starter_pack)), web=Web(port=0))
+    shipped_names.cache_clear()
     with page_of(settings) as page:
         page.start()
-        until_true(lambda: {"names", "shipped_names", "by_name", "_completion"} <= vars(page._site).keys())
+        until_true(lambda: {"names", "by_name", "_completion"} <= vars(page._site).keys())
+        assert shipped_names.cache_info().currsize == 1
         page.close()
