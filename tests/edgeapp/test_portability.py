@@ -50,7 +50,9 @@ for module, names in {NAMES}.items():
 """
 PROGRAM = WITHOUT_POSIX + "from edgeapp.cli import main\nmain()"
 # Several command lines, one after the other: to load the program takes longer than most of them.
-SEVERAL = WITHOUT_POSIX + """
+SEVERAL = (
+    WITHOUT_POSIX
+    + """
 import json
 from edgeapp.cli import main
 for words in json.loads(sys.argv[1]):
@@ -60,6 +62,7 @@ for words in json.loads(sys.argv[1]):
     except SystemExit as ended:
         assert not ended.code, (words, ended.code)
 """
+)
 
 
 @pytest.fixture
