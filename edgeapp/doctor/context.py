@@ -107,8 +107,7 @@ class Context:
             It cannot be read.
         """
         usual = self.settings.status_path
-        files = status_files(settings_file(self.settings.file))
-        for path in sorted(files, key=lambda one: one != usual.absolute()):
+        for path in (usual, *status_files(settings_file(self.settings.file))):
             with suppress(ValueError, OSError):
                 found = self._told(path)
                 if found is not None and found.alive:

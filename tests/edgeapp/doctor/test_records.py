@@ -198,6 +198,15 @@ def test_a_station_is_judged_by_what_it_tells(context, journal, age_s, alive, mi
     assert words in told.what
 
 
+def test_the_station_of_these_settings_is_told_before_others_that_run(context, journal, tmp_path, monkeypatch):
+    status(journal, 900, HEARING)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"pid": 1, "time_utc": NOON.isoformat(), "microphones": [HEARING]}))
+    monkeypatch.setattr("edgeapp.doctor.context.status_files", lambda settings: [other])
+    [told] = service.station(context(alive=True))
+    assert told.what == "process 4711 runs, but last reported 15 minutes ago"
+
+
 @pytest.mark.parametrize(("name", "remedy"), [("USB", "alsamixer"), ("rtsp://camera/1", "look at the camera")])
 def test_a_card_and_a_camera_are_cured_differently(context, journal, name, remedy):
     status(journal, 5, {**SILENT, "name": name})
