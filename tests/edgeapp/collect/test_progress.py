@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 from edgeapp.collect.progress import RATE_OVER_S, Progress
-from edgeapp.progress_line import Counting
 
 
 def test_files_bytes_rate_and_time_left_are_told():
@@ -27,25 +26,3 @@ def test_the_rate_is_that_of_the_last_minute():
         now[0] += RATE_OVER_S / 5
         line = progress.line()
     assert line == "0 of 1,000 files, 10 MB, 0 bytes/s"
-
-
-def test_what_is_counted_is_told_in_words():
-    with Counting("rows of the manifest", 3000) as rows:
-        rows.more(1000)
-        assert rows.line() == "1,000 of 3,000 rows of the manifest"
-        rows.at(2500)
-    assert rows.line() == "2,500 of 3,000 rows of the manifest"
-    assert Counting("names of the taxonomy").line() == "0 names of the taxonomy"
-
-
-def test_what_takes_long_is_told_on_a_terminal():
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    now, terminal = [0.0], Terminal()
-    with Counting("names of the taxonomy", 0, terminal, lambda: now[0]) as names:
-        names.at(10)
-        now[0] = 1.0
-        names.at(20_000)
-    assert "20,000 names of the taxonomy" in terminal.getvalue() and " 10 names" not in terminal.getvalue()
