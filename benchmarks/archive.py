@@ -108,7 +108,7 @@ def archived(
     """`archive` on a folder of recordings."""
     import pyarrow.compute as pc
 
-    from edgeapp.archive.dataset import DataSet
+    from edgeapp.archive.results.dataset import DataSet
 
     wall_s, cpu_s, memory = run(["archive", str(folder), "-o", str(results), "-q", *words], meanwhile)
     files = DataSet(results).table("files", ["n_windows", "duration_s"])
@@ -119,7 +119,7 @@ def archived(
 
 def found(results: Path) -> tuple[dict[str, list], int]:
     """Detections of each recording, by what it holds, and the number of recordings; links must be heard alike."""
-    from edgeapp.archive.dataset import DataSet
+    from edgeapp.archive.results.dataset import DataSet
 
     files = DataSet(results).table("files", ["file", "sha256"]).to_pylist()
     columns = ["source_file", "start_s", "end_s", "taxon_scientific_name", "confidence"]

@@ -21,12 +21,12 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from edgeapp.archive.again import Search, recognised  # noqa: E402
-from edgeapp.archive.dataset import DataSet  # noqa: E402
-from edgeapp.archive.nearest import cosines  # noqa: E402
+from edgeapp.archive.questions.again import Search, recognised  # noqa: E402
+from edgeapp.archive.questions.nearest import cosines  # noqa: E402
+from edgeapp.archive.questions.selection import taxa_called  # noqa: E402
 from edgeapp.archive.recognition import Recognition  # noqa: E402
-from edgeapp.archive.selection import taxa_called  # noqa: E402
-from edgeapp.archive.vectors import vectors_of  # noqa: E402
+from edgeapp.archive.results.dataset import DataSet  # noqa: E402
+from edgeapp.archive.results.vectors import vectors_of  # noqa: E402
 from edgeapp.audio.file import FileSource  # noqa: E402
 from edgeapp.board.machine import machine  # noqa: E402
 from edgeapp.pack.installed import load_pack  # noqa: E402

@@ -87,7 +87,9 @@ def main() -> int:
 
 def _name(pid: int) -> str:
     command = tree.command_of(pid)
-    return next((name for name in ("edgeapp.audio.record", "arecord", "listen") if name in command), command[:40])
+    return next(
+        (name for name in ("edgeapp.audio.microphones.record", "arecord", "listen") if name in command), command[:40]
+    )
 
 
 def _arguments() -> argparse.ArgumentParser:

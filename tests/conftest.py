@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 LONGEST = (
     "edgeapp/commands/test_listen_pulseaudio.py",
     "edgeapp/test_damage.py",
-    "edgeapp/audio/test_capture.py",
+    "edgeapp/audio/microphones/test_capture.py",
     "edgeapp/commands/test_archive.py",
     "edgeapp/web/test_live.py",
     "edgeapp/web/test_pages.py",

@@ -54,7 +54,7 @@ ROOMS = (
 # Decodes with what need not be installed: files, and sources in the network.
 FOREIGN = {
     Path("edgeapp/audio/formats/foreign.py"),
-    *map(Path, ("edgeapp/audio/network.py", "edgeapp/audio/receive.py")),
+    *map(Path, ("edgeapp/audio/microphones/network.py", "edgeapp/audio/microphones/receive.py")),
 }
 NOTIFYING = {Path("edgeapp/delivery/notify.py")}
 PAGE = (Path("edgeapp/config/edit.py"),)  # what only the live page calls, beside its own room
@@ -77,7 +77,7 @@ CALLS_IT = {
 }
 RECOGNISING = (
     "edgeapp/archive/files.py",  # identify, archive
-    "edgeapp/archive/again.py",  # archive search and archive recognise
+    "edgeapp/archive/questions/again.py",  # archive search and archive recognise
     "edgeapp/station/classifier.py",  # listen
     "trainer/evaluate.py",
     "trainer/calibrate.py",

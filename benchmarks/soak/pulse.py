@@ -154,7 +154,7 @@ class PulseSoak:
         recorders = [  # a shell waits beside arecord
             pid
             for pid, command in commands.items()
-            if "edgeapp.audio.record" in command or command.partition(" ")[0].endswith("arecord")
+            if "edgeapp.audio.microphones.record" in command or command.partition(" ")[0].endswith("arecord")
         ]
         if not recorders:
             raise SystemExit("the station has no recorder")

@@ -14,7 +14,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import edgeapp.audio.network
+import edgeapp.audio.microphones.network
 import edgeapp.clock.system
 from edgeapp.cli import main
 from edgeapp.clock.sources import KERNEL, NONE, Judgement, Sources
@@ -54,5 +54,5 @@ class SteppedClock(SystemClock):
 if __name__ == "__main__":
     SteppedClock.path = Path(sys.argv.pop(1))
     edgeapp.clock.system.SystemClock = SteppedClock  # type: ignore[misc]
-    edgeapp.audio.network.RECEIVER = "benchmarks.soak.unpaced"
+    edgeapp.audio.microphones.network.RECEIVER = "benchmarks.soak.unpaced"
     main()

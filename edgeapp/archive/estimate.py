@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeapp.archive.recognition import Loaded
-from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.microphones.complaints import overheard
 from edgeapp.errors import AudioError
 
 if TYPE_CHECKING:

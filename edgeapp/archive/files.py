@@ -14,9 +14,9 @@ from edgeapp.archive.expectation import Expectation, Expected
 from edgeapp.archive.inputs import Found, Refused
 from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import EACH, Channel
-from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
+from edgeapp.audio.metadata.recording_time import CONTRADICTED, REPEATED, SKIPPED, RecordingStart, stated_start
+from edgeapp.audio.microphones.complaints import overheard
 from edgeapp.audio.source import AudioSource
 from edgeapp.detections.speech import SpeechGate
 from edgeapp.errors import AudioError, GalleryError, OutputError, PackError, PassedOverError

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeapp.archive.dataset import FILES, FOLDER
-from edgeapp.archive.parts import PARTITION, Parts, Rows
 from edgeapp.archive.plan import file_ids
-from edgeapp.archive.rows import folder_of, names_of
-from edgeapp.archive.worker import Hashed
+from edgeapp.archive.results.dataset import FILES, FOLDER
+from edgeapp.archive.results.parts import PARTITION, Parts, Rows
+from edgeapp.archive.results.rows import folder_of, names_of
+from edgeapp.archive.workers.worker import Hashed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeapp.archive.dataset import FILES, DataSet, schema
 from edgeapp.archive.inputs import Found, Refused
-from edgeapp.archive.worker import Item, Task
+from edgeapp.archive.results.dataset import FILES, DataSet, schema
+from edgeapp.archive.workers.worker import Item, Task
 
 if TYPE_CHECKING:
     import pyarrow as pa

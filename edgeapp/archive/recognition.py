@@ -105,7 +105,7 @@ class Loaded:
         return [] if table is None else table.notes
 
     def settings(self, asked: Recognition) -> dict[str, Any]:
-        """What decides about the results, for `edgeapp.archive.record.Record`: identities instead of paths."""
+        """What decides about the results, for `edgeapp.archive.results.record.Record`: identities instead of paths."""
         pack, origin = self.recogniser.pack, self.recogniser.origin
         table = asked.range_table
         return {

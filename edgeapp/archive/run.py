@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeapp import interruption
-from edgeapp.archive.engine import Done, Engine
 from edgeapp.archive.moved import Unseen, moved_rows
-from edgeapp.archive.parts import Parts, Rows
 from edgeapp.archive.plan import Plan
 from edgeapp.archive.progress import Progress
-from edgeapp.archive.rows import RowsWriter, tables
-from edgeapp.archive.worker import Hashed, Heard, Item, Lost, Task
+from edgeapp.archive.results.parts import Parts, Rows
+from edgeapp.archive.results.rows import RowsWriter, tables
+from edgeapp.archive.workers.engine import Done, Engine
+from edgeapp.archive.workers.worker import Hashed, Heard, Item, Lost, Task
 from edgeapp.errors import AudioError, BiovitaError, OutputError
 from edgeapp.file_names import printable
 

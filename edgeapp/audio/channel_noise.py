@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeapp.audio.bands import HIGH, LOW, Levels, Spectra
+from edgeapp.audio.spectra.bands import HIGH, LOW, Levels, Spectra
 
 EVERY = 4  # of so many frames that are looked at one is looked at for noise
 FLOOR = 0.2  # of the frames of a sound are quieter than its noise floor

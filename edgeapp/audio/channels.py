@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgeapp.audio.bands import HIGH, LOW, Spectra
 from edgeapp.audio.channel_noise import ChannelNoise
 from edgeapp.audio.segments import Segments
+from edgeapp.audio.spectra.bands import HIGH, LOW, Spectra
 from edgeapp.errors import UsageError
 
 MIX, LEFT, RIGHT, EACH, BEST = CHOICES = ("mix", "left", "right", "each", "best")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeapp.audio.bands import HIGH, LOW, Levels, Spectra
 from edgeapp.audio.channels import ChannelMixer
 from edgeapp.audio.clipping import Clipping
 from edgeapp.audio.segments import Segments
+from edgeapp.audio.spectra.bands import HIGH, LOW, Levels, Spectra
 from edgeapp.terminal import counted
 
 SEGMENT_S = 1.0

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeapp.audio import guano
+from edgeapp.audio.metadata import guano
 from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import OutputError
 from edgeapp.file_names import portable

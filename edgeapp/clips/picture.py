@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.spectrogram import picture, scale_of, spectrogram
+from edgeapp.audio.spectra.spectrogram import picture, scale_of, spectrogram
 
 LONGEST_S = 600.0  # of a clip that is drawn
 COLUMNS, ROWS = 900, 160
@@ -40,7 +40,7 @@ def drawn(path: Path, format: str) -> Drawn:
     ----------
     path : Path
     format : str
-        As `edgeapp.audio.spectrogram.picture` takes it.
+        As `edgeapp.audio.spectra.spectrogram.picture` takes it.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from edgeapp.audio.guano import Recorder, as_text, fields
+from edgeapp.audio.metadata.guano import Recorder, as_text, fields
 from edgeapp.clips.clip_file import ClipFolder, encoded, stem
 from edgeapp.clips.requests import TOUCH_S, Pending, Served, Sound, Wanted, ids_of
 from edgeapp.clips.ring import INT16_FULL_SCALE, Ring

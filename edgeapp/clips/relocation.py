@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeapp.audio import guano
+from edgeapp.audio.metadata import guano
 from edgeapp.clips.settings import FORMATS
 from edgeapp.errors import AudioError, UsageError
 from edgeapp.folders import Search

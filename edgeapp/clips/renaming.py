@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from edgeapp.audio.guano import clock_fields, rewritten
+from edgeapp.audio.metadata.guano import clock_fields, rewritten
 from edgeapp.clips.clip_file import ClipFolder, stem_at
 from edgeapp.journal.records import ClipToRename
 from gallery.utc import utc_of

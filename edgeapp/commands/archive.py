@@ -11,20 +11,20 @@ from typing import Annotated
 import typer
 
 from edgeapp import interruption
-from edgeapp.archive.dataset import EMBEDDINGS, WINDOWS, DataSet
-from edgeapp.archive.engine import Engine
 from edgeapp.archive.estimate import Sampled, results_bytes, sampled, tried
 from edgeapp.archive.inputs import PassedOver, recordings
-from edgeapp.archive.parts import Parts
 from edgeapp.archive.plan import Plan, Scan
-from edgeapp.archive.processes import Processes
 from edgeapp.archive.progress import Progress
-from edgeapp.archive.ray_engine import RayWorkers
 from edgeapp.archive.recognition import Loaded, Recognition
-from edgeapp.archive.record import ALWAYS, Record, versions
-from edgeapp.archive.results import check, earlier, opened
+from edgeapp.archive.results.dataset import EMBEDDINGS, WINDOWS, DataSet
+from edgeapp.archive.results.folder import check, earlier, opened
+from edgeapp.archive.results.parts import Parts
+from edgeapp.archive.results.record import ALWAYS, Record, versions
 from edgeapp.archive.run import Outcome, Run
-from edgeapp.archive.workers import default_workers
+from edgeapp.archive.workers.count import default_workers
+from edgeapp.archive.workers.engine import Engine
+from edgeapp.archive.workers.processes import Processes
+from edgeapp.archive.workers.ray_engine import RayWorkers
 from edgeapp.audio.channels import MIX
 from edgeapp.audio.pcm import STDIN
 from edgeapp.commands.options import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeapp.archive.dataset import DataSet
 from edgeapp.archive.recognition import Loaded, Recognition
-from edgeapp.archive.vectors import check_space, pack_of_space
+from edgeapp.archive.results.dataset import DataSet
+from edgeapp.archive.results.vectors import check_space, pack_of_space
 from edgeapp.audio.channels import MIX
 from edgeapp.commands.recognition import recognition_of
 from edgeapp.errors import UsageError

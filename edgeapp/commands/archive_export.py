@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.replay import replay, run_of
+from edgeapp.archive.questions.replay import replay, run_of
 from edgeapp.commands.archive_results import (
     FolderOption,
     LeastConfidenceOption,

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.again import Workers, continues
-from edgeapp.archive.dataset import EMBEDDINGS, WINDOWS, DataSet
-from edgeapp.archive.parts import Parts, Rows
-from edgeapp.archive.record import Record, versions
-from edgeapp.archive.results import check, earlier
-from edgeapp.archive.results import opened as opened_to_write
+from edgeapp.archive.questions.again import Workers, continues
+from edgeapp.archive.results.dataset import EMBEDDINGS, WINDOWS, DataSet
+from edgeapp.archive.results.folder import check, earlier
+from edgeapp.archive.results.folder import opened as opened_to_write
+from edgeapp.archive.results.parts import Parts, Rows
+from edgeapp.archive.results.record import Record, versions
 from edgeapp.commands.archive_again import loaded_for
 from edgeapp.commands.archive_results import ResultsArgument, app, opened
 from edgeapp.commands.options import GalleryOption, LanguageOption, LearnedOption, PackOption

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgeapp.archive import lock
-from edgeapp.archive.dataset import DataSet
-from edgeapp.archive.selection import Selection, folder_prefixes, taxa_called
-from edgeapp.archive.summary import Sites
+from edgeapp.archive.questions.selection import Selection, folder_prefixes, taxa_called
+from edgeapp.archive.questions.summary import Sites
+from edgeapp.archive.results import lock
+from edgeapp.archive.results.dataset import DataSet
 from edgeapp.clock.zones import zone_of
 from edgeapp.commands.archive import archive
 from edgeapp.config.panels import OUTPUT

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edgeapp.archive.again import Search
+from edgeapp.archive.questions.again import Search
+from edgeapp.archive.questions.selection import taxa_called
 from edgeapp.archive.recognition import Loaded
-from edgeapp.archive.selection import taxa_called
 from edgeapp.audio.names import why_no_file
 from edgeapp.commands.archive_again import loaded_for
 from edgeapp.commands.archive_export import WHOLE_PATHS
@@ -121,7 +121,7 @@ def search(
         else:
             if min_confidence:
                 raise UsageError("--min-confidence needs a taxon: what is alike has no confidence", "omit it")
-            from edgeapp.archive.nearest import nearest
+            from edgeapp.archive.questions.nearest import nearest
 
             near = nearest(data, _embedding(query, loaded), limit, selection)
             whole = {one.recording.file: str(data.path(one.recording.file)) for one in near}

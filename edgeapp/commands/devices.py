@@ -12,7 +12,7 @@ from edgeapp.terminal import say, tell
 
 def devices(as_json: JsonOption = False) -> None:
     """List the microphones and the sources of sound servers, with the names that `listen --device` takes."""
-    from edgeapp.audio.devices import listing, table
+    from edgeapp.audio.microphones.devices import listing, table
 
     found = [device for device in listing() if not device.ghost]
     if as_json:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from edgeapp.audio.sound_meter import band_name
+from edgeapp.audio.spectra.sound_meter import band_name
 from edgeapp.commands.journal import JournalPath, SinceOption, UntilOption, local, time_of
 from edgeapp.commands.journal_report import app
 from edgeapp.commands.options import OutputOption

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeapp import read_once
-from edgeapp.audio.addresses import checked, is_address
 from edgeapp.audio.channels import Channel
+from edgeapp.audio.microphones.addresses import checked, is_address
 from edgeapp.config.file import default_path, read
 from edgeapp.config.setting import PREFIX, Setting
 from edgeapp.config.settings import SECTIONS, SETTINGS, THRESHOLD, Settings

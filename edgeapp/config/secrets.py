@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from edgeapp import read_once
-from edgeapp.audio.addresses import redacted
+from edgeapp.audio.microphones.addresses import redacted
 from edgeapp.config.setting import Setting
 from edgeapp.config.settings import SETTINGS, Settings
 from edgeapp.errors import UsageError

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeapp.audio.backends import AUTO, BACKENDS
+from edgeapp.audio.microphones.backends import AUTO, BACKENDS
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.clips import settings as clips
 from edgeapp.config.panels import OTHER_INPUT, OUTPUT, PLACE

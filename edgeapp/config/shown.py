@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgeapp.audio.addresses import redacted
+from edgeapp.audio.microphones.addresses import redacted
 from edgeapp.config.file import described, toml_value
 from edgeapp.config.secrets import HIDDEN
 from edgeapp.config.setting import Setting

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeapp.audio.spectrogram import PNG
+from edgeapp.audio.spectra.spectrogram import PNG
 from edgeapp.clips.picture import drawn
 from edgeapp.errors import AudioError
 from gallery.errors import GalleryError

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from edgeapp.audio import guano
+from edgeapp.audio.metadata import guano
 from edgeapp.clips.settings import MOST_CLIP_S
 from edgeapp.delivery.addresses import web_address
 from edgeapp.delivery.http import Http

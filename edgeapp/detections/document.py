@@ -38,7 +38,7 @@ class Source:
     recorded : Moment or None
         When the file began.
     origin, doubt : str or None
-        Where that was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
+        Where that was read, and what is doubtful about it; see `edgeapp.audio.metadata.recording_time.RecordingStart`.
     latitude, longitude : float or None
         Degrees, WGS 84.
     """

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeapp.audio.capture import Capture
-from edgeapp.audio.channel_health import ChannelFault, Fault, faults_in
-from edgeapp.audio.devices import listing
-from edgeapp.audio.microphone import SEE_DEVICES
+from edgeapp.audio.microphones.capture import Capture
+from edgeapp.audio.microphones.channel_health import ChannelFault, Fault, faults_in
+from edgeapp.audio.microphones.devices import listing
+from edgeapp.audio.microphones.microphone import SEE_DEVICES
 from edgeapp.config.settings import Settings
 from edgeapp.doctor.context import Context
 from edgeapp.doctor.finding import Finding, Findings, error, ok, skipped, warning

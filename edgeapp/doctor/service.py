@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeapp.audio.addresses import is_address
+from edgeapp.audio.microphones.addresses import is_address
 from edgeapp.delivery.station_state import ENDED
 from edgeapp.doctor.context import Context, RunningStation
 from edgeapp.doctor.finding import Finding, Findings, State, error, ok, skipped, warning

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from edgeapp.audio.sound_meter import SoundLevels
+from edgeapp.audio.spectra.sound_meter import SoundLevels
 from edgeapp.clock.system import Moment
 from edgeapp.clock.utc import utc_text
 from edgeapp.journal.writer import Writer

@@ -61,7 +61,7 @@ class Stream:
     device_id : str
         What finds the microphone again after its number has changed; empty where nothing does.
     backend : str
-        One of `edgeapp.audio.backends.BACKENDS`, ``pcm`` or ``file``.
+        One of `edgeapp.audio.microphones.backends.BACKENDS`, ``pcm`` or ``file``.
     rate_hz : int
         Rate at which it records.
     boot_id : str
@@ -70,7 +70,7 @@ class Stream:
         Of a recording, from 1, where one was chosen.
     recorded_at_origin, recorded_at_doubt : str or None
         Of a recording: where its start was read, and what is doubtful about it; see
-        `edgeapp.audio.recording_time.RecordingStart`.
+        `edgeapp.audio.metadata.recording_time.RecordingStart`.
     """
 
     source: str

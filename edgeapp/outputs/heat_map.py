@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeapp.audio.colour_maps import SHADES, colour_map
+from edgeapp.audio.spectra.colour_maps import SHADES, colour_map
 from edgeapp.errors import OutputError
 from edgeapp.file_names import printable
 from gallery import files

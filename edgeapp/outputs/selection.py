@@ -42,7 +42,8 @@ class Selection:
     time : datetime or None
         When the stretch began, aware; None when only the file would know.
     origin, doubt : str or None
-        Where the time was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
+        Where the time was read, and what is doubtful about it; see `RecordingStart` of
+        `edgeapp.audio.metadata.recording_time`.
     channel : int or None
         Of the file, from 1, where one was chosen.
     """

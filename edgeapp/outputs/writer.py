@@ -79,7 +79,7 @@ class Recording:
     recorded : Moment or None
         When it began, where that is known with its zone.
     origin, doubt : str or None
-        Where that was read, and what is doubtful about it; see `edgeapp.audio.recording_time.RecordingStart`.
+        Where that was read, and what is doubtful about it; see `edgeapp.audio.metadata.recording_time.RecordingStart`.
     channel : int or None
         That is heard, from 1, where one was chosen.
     follows : bool

@@ -21,8 +21,8 @@ import numpy as np
 
 from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import Channel
-from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.microphones.complaints import overheard
 from edgeapp.audio.names import why_no_file
 from edgeapp.audio.windows import level_dbfs
 from edgeapp.errors import AudioError, PassedOverError

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeapp.audio.guano import Recorder
+from edgeapp.audio.metadata.guano import Recorder
 from edgeapp.board.machine import installed
 from edgeapp.clips.clip_file import ClipFolder
 from edgeapp.clips.recorder import Clips

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from edgeapp.audio.sound_device import SoundDevice
+from edgeapp.audio.microphones.sound_device import SoundDevice
 from edgeapp.errors import BiovitaError, DeviceError, UsageError
 from edgeapp.file_names import printable
 from gallery import locks

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
-from edgeapp.audio.backends import FILE
 from edgeapp.audio.channel_choice import channels_of
 from edgeapp.audio.channels import Channel
 from edgeapp.audio.file import FileSource
-from edgeapp.audio.recording_time import MTIME, RecordingStart, recording_start
+from edgeapp.audio.metadata.recording_time import MTIME, RecordingStart, recording_start
+from edgeapp.audio.microphones.backends import FILE
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError
 from edgeapp.file_names import text_of

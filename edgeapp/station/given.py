@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from edgeapp.audio.backends import PCM
+from edgeapp.audio.microphones.backends import PCM
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Clock

@@ -20,7 +20,7 @@ from enum import Enum
 
 import numpy as np
 
-from edgeapp.audio.channel_health import ChannelFault, Fault
+from edgeapp.audio.microphones.channel_health import ChannelFault, Fault
 from edgeapp.audio.windows import level_dbfs
 
 PIECE_S = 1.0  # judged at once; a spectrum of it tells hum from sound beside it

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from edgeapp.audio.capture import Capture
-from edgeapp.audio.channel_health import ChannelFault
+from edgeapp.audio.microphones.capture import Capture
+from edgeapp.audio.microphones.channel_health import ChannelFault
 from edgeapp.audio.source import AudioSource
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Clock, SystemClock

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-from edgeapp.audio.backends import FILE
-from edgeapp.audio.sound_meter import SoundLevels
+from edgeapp.audio.microphones.backends import FILE
 from edgeapp.audio.source import AudioSource
+from edgeapp.audio.spectra.sound_meter import SoundLevels
 from edgeapp.audio.windows import MIN_CLIP_S, WINDOW_S, Window
 from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Moment

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from edgeapp.audio.addresses import is_address, redacted, with_log_in
-from edgeapp.audio.capture import Capture
 from edgeapp.audio.channels import EACH, Channel, check_piped
+from edgeapp.audio.microphones.addresses import is_address, redacted, with_log_in
+from edgeapp.audio.microphones.capture import Capture
+from edgeapp.audio.microphones.recording import Recordings
+from edgeapp.audio.microphones.sound_device import SoundDevice
 from edgeapp.audio.pcm import PcmSource
-from edgeapp.audio.recording import Recordings
-from edgeapp.audio.sound_device import SoundDevice
 from edgeapp.clock.system import Clock
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.settings import Settings
@@ -127,7 +127,7 @@ class Microphone:
 
     @property
     def located(self) -> str | None:
-        """As `edgeapp.audio.devices.find` takes it: an address with the log-in that the file has now.
+        """As `edgeapp.audio.microphones.devices.find` takes it: an address with the log-in that the file has now.
 
         Raises
         ------

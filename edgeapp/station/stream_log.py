@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgeapp.audio.sound_meter import SoundLevels
+from edgeapp.audio.spectra.sound_meter import SoundLevels
 from edgeapp.clips.recorder import Clips
 from edgeapp.clock.system import Moment
 from edgeapp.detections.confirmation import Confirmation

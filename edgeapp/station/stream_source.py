@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
-from edgeapp.audio.sound_meter import SoundLevels, SoundMeter
 from edgeapp.audio.source import AudioSource, Block
+from edgeapp.audio.spectra.sound_meter import SoundLevels, SoundMeter
 from edgeapp.clips.ring import Ring
 from edgeapp.clock.system import Clock, Moment
 from edgeapp.errors import AudioError, DeviceError

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from edgeapp.audio.addresses import checked, is_address, with_log_in
-from edgeapp.audio.network import check_installed
+from edgeapp.audio.microphones.addresses import checked, is_address, with_log_in
+from edgeapp.audio.microphones.network import check_installed
 from edgeapp.clock.zones import zone_of
 from edgeapp.config.load import Loaded, fault_at, missing
 from edgeapp.config.settings import SETTINGS, Settings

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeapp.audio.spectrogram import Scale, SpectrogramStream
+from edgeapp.audio.spectra.spectrogram import Scale, SpectrogramStream
 from edgeapp.audio.windows import level_dbfs
 from edgeapp.clips.ring import INT16_FULL_SCALE, Ring
 from edgeapp.detections.document import cleaned, level_field

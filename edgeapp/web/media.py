@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from edgeapp.audio.spectrogram import WEBP
+from edgeapp.audio.spectra.spectrogram import WEBP
 from edgeapp.clips.picture import Drawn, drawn
 from edgeapp.errors import AudioError
 from edgeapp.journal import browsing

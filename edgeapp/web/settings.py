@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeapp.audio.addresses import redacted
+from edgeapp.audio.microphones.addresses import redacted
 from edgeapp.config import edit
 from edgeapp.config.effect import at_once
 from edgeapp.config.file import described

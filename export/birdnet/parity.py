@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.microphones.complaints import overheard
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.windows import level_dbfs, windows
 from edgeapp.errors import AudioError

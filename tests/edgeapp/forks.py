@@ -25,7 +25,7 @@ AT_START = ("LC_", "LANG", "PYTHON", "OMP_")  # beginnings of names of variables
 ARCHIVE = """
 import contextlib
 with contextlib.suppress(ImportError):
-    import edgeapp.archive.run, edgeapp.archive.worker, pyarrow.compute, pyarrow.dataset, pyarrow.parquet
+    import edgeapp.archive.run, edgeapp.archive.workers.worker, pyarrow.compute, pyarrow.dataset, pyarrow.parquet
     import pandas
 """
 LOADED = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeapp import read_once
-from edgeapp.audio.addresses import with_log_in
+from edgeapp.audio.microphones.addresses import with_log_in
 from edgeapp.config.load import missing
 from edgeapp.config.secrets import secret_of
 from edgeapp.config.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.audio.complaints import overheard
+from edgeapp.audio.microphones.complaints import overheard
 from trainer.benchmark.encoders import BenchmarkEncoder
 from trainer.benchmark.features import TEXT_FORMS, Features, Vectors, read_features, write_features
 from trainer.benchmark.files import Embed, embedded

@@ -30,8 +30,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from edgeapp.audio.complaints import overheard
 from edgeapp.audio.file import FileSource
+from edgeapp.audio.microphones.complaints import overheard
 from edgeapp.audio.windows import MIN_CLIP_S
 from edgeapp.errors import AudioError
 from gallery import Taxon, files

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from edgeapp.audio.centred import REMOVED
-from edgeapp.audio.complaints import overheard
+from edgeapp.audio.microphones.complaints import overheard
 from edgeapp.audio.resample import SOXR
 from edgeapp.audio.windows import REPEAT, fill
 from gallery.errors import BiovitaError

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from edgeapp.audio.centred import REMOVED
-from edgeapp.audio.complaints import overheard
+from edgeapp.audio.microphones.complaints import overheard
 from edgeapp.audio.resample import SOXR
 from edgeapp.audio.windows import REPEAT
 from gallery.errors import BiovitaError

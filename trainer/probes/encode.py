@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeapp.audio.complaints import overheard
+from edgeapp.audio.microphones.complaints import overheard
 from trainer.benchmark.files import Embed, embedded
 from trainer.data.manifest import Sample
 from trainer.probes.labelled import unit

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from edgeapp.audio.spectrogram import PNG, WEBP, Spectrogram, picture, scale_of, spectrogram
+from edgeapp.audio.spectra.spectrogram import PNG, WEBP, Spectrogram, picture, scale_of, spectrogram
 from edgeapp.web.report.attachments import Attachment, Attachments
 from edgeapp.web.report.model import COLOURS, Box, Figure, Heard, Sound
 from edgeapp.web.report.name import Name

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 
 import numpy as np
 
-from edgeapp.audio.spectrogram import STEPS_KHZ, STEPS_S, Axis
+from edgeapp.audio.spectra.spectrogram import STEPS_KHZ, STEPS_S, Axis
 from edgeapp.web.report.attachments import Attachment
 from edgeapp.web.report.name import Name
 

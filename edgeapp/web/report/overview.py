@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeapp.audio.source import AudioSource, Block, WrappedSource
-from edgeapp.audio.spectrogram import BATCH_FRAMES, FLOOR_DBFS, ROWS, Spectrogram, SpectrogramStream
+from edgeapp.audio.spectra.spectrogram import BATCH_FRAMES, FLOOR_DBFS, ROWS, Spectrogram, SpectrogramStream
 
 FINEST_S = 0.025  # that a column stands for: 30 s in a row of 1200
 ROW_COLUMNS = 1200  # at most: as wide as it is shown on a large screen

@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TextIO
 
-from edgeapp.audio.colour_maps import colour_map
-from edgeapp.audio.spectrogram import Axis
+from edgeapp.audio.spectra.colour_maps import colour_map
+from edgeapp.audio.spectra.spectrogram import Axis
 from edgeapp.file_names import printable
 from edgeapp.outputs.words import clock
 from edgeapp.web.report.model import Figure, Heard, Report

@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.source import AudioSource
-from edgeapp.audio.spectrogram import Spectrogram
+from edgeapp.audio.spectra.spectrogram import Spectrogram
 from edgeapp.clock.system import Moment
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import AudioError

@@ -15,7 +15,7 @@ from edgeapp.audio.file import FileSource, decode
 from edgeapp.audio.memory import MemorySource
 from edgeapp.audio.resample import resampled
 from edgeapp.audio.source import AudioSource
-from edgeapp.audio.spectrogram import Spectrogram
+from edgeapp.audio.spectra.spectrogram import Spectrogram
 from edgeapp.detections.speech import SpeechDetector
 from edgeapp.errors import AudioError
 from edgeapp.web.report.attachments import Attachment, Attachments

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeapp.archive.dataset import TABLES, DataSet
-from edgeapp.archive.parts import Parts, Rows
 from edgeapp.archive.recognition import Recognition
-from edgeapp.archive.record import Record
-from edgeapp.archive.worker import Item, Task, Worker
+from edgeapp.archive.results.dataset import TABLES, DataSet
+from edgeapp.archive.results.parts import Parts, Rows
+from edgeapp.archive.results.record import Record
+from edgeapp.archive.workers.worker import Item, Task, Worker
 
 HOP_S = 5.0
 

@@ -11,20 +11,20 @@ import pytest
 import soundfile
 
 from edgeapp.archive import run as running
-from edgeapp.archive.dataset import DataSet
-from edgeapp.archive.engine import Done
 from edgeapp.archive.inputs import recordings
-from edgeapp.archive.parts import Parts
 from edgeapp.archive.plan import MOST_ITEMS, Plan, Scan
 from edgeapp.archive.progress import Progress
 from edgeapp.archive.recognition import Recognition
-from edgeapp.archive.record import Record
+from edgeapp.archive.results.dataset import DataSet
+from edgeapp.archive.results.parts import Parts
+from edgeapp.archive.results.record import Record
 from edgeapp.archive.run import MOST_LOST, TRIES, Outcome, Run
-from edgeapp.archive.worker import Heard, Task, Worker
+from edgeapp.archive.workers.engine import Done
+from edgeapp.archive.workers.worker import Heard, Task, Worker
 from edgeapp.errors import AudioError, PackError
 from edgeapp.terminal import duration
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.archive.test_parts import some_record
+from tests.edgeapp.archive.results.test_parts import some_record
 
 
 class Here:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgeapp.audio import guano
+from edgeapp.audio.metadata import guano
 from edgeapp.audio.source import Block
 from edgeapp.clips import recorder as clips_module
 from edgeapp.clips.clip_file import ClipFolder

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeapp.audio import guano
+from edgeapp.audio.metadata import guano
 from edgeapp.clips.clip_file import ClipFolder, encoded
 from edgeapp.clips.relocation import adopt, relocate
 from edgeapp.errors import UsageError

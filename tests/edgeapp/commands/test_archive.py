@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
-from edgeapp.archive.dataset import DataSet
+from edgeapp.archive.results.dataset import DataSet
 from edgeapp.cli import app
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -384,7 +384,7 @@ def test_a_recording_that_kills_its_worker_is_named(begun, tmp_path):
 
 
 def test_two_runs_do_not_write_to_one_folder(sounds, archive, tmp_path):
-    from edgeapp.archive import lock
+    from edgeapp.archive.results import lock
 
     assert archive(sounds / "site a").exit_code == 0
     with lock.alone(tmp_path / "results"):

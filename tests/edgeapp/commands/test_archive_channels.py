@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgeapp.archive.dataset import DataSet
+from edgeapp.archive.results.dataset import DataSet
 from edgeapp.audio.channels import EACH, Channel
 from edgeapp.audio.file import FileSource
 from tests.edgeapp import toy_pack as toy

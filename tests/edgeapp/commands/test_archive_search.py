@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeapp.archive.dataset import EMBEDDINGS, DataSet
+from edgeapp.archive.results.dataset import EMBEDDINGS, DataSet
 from edgeapp.pack.format import Pack
 from edgeapp.recognition.gallery_build import build_gallery
 from tests.edgeapp import toy_pack as toy

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from edgeapp.audio.guano import as_text, into_wav
+from edgeapp.audio.metadata.guano import as_text, into_wav
 from edgeapp.cli import app
 from edgeapp.outputs.csv import HEADER, OF_RECORDING
 from edgeapp.outputs.json import JsonWriter

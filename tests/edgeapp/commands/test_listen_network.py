@@ -58,7 +58,7 @@ def test_cameras_that_drop_their_connections_are_heard_again(toy_pack, tmp_path)
                 listener.kill()
     assert listener.returncode == 0, told
     assert [line for line in processes.splitlines() if SECRET in line and "edgeapp.audio" in line] == []
-    assert "edgeapp.audio.receive" in processes
+    assert "edgeapp.audio.microphones.receive" in processes
 
     shown = subprocess.run(
         [sys.executable, "-m", "edgeapp", "config", "show", "--config", config],

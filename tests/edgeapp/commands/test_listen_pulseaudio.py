@@ -18,9 +18,9 @@ import pytest
 import soundfile
 import soxr
 
-from edgeapp.audio.capture import Capture
 from edgeapp.audio.file import FileSource
 from edgeapp.audio.memory import MemorySource
+from edgeapp.audio.microphones.capture import Capture
 from edgeapp.pack.format import Pack
 from edgeapp.paths import STARTER_PACK
 from edgeapp.recognition.recogniser import Recogniser, Tally

@@ -15,7 +15,7 @@ from tests.edgeapp import toy_pack as toy
 # Libraries and modules of other commands, of other formats, and of making vectors of names and photos.
 NOT_NEEDED = {
     "PIL",
-    "edgeapp.audio.microphone",
+    "edgeapp.audio.microphones.microphone",
     "edgeapp.doctor.bench",
     "edgeapp.recognition.gallery_build",
     "edgeapp.journal",

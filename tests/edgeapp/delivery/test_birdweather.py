@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from edgeapp.audio import guano
+from edgeapp.audio.metadata import guano
 from edgeapp.clips.clip_file import encoded
 from edgeapp.delivery.birdweather import BirdWeatherTarget
 from edgeapp.delivery.target import NotSent, Refused

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeapp.audio.channel_health import faults_in
 from edgeapp.audio.channels import Channel
-from edgeapp.audio.microphone import Microphone, all_devices
-from edgeapp.audio.sound_device import SoundDevice
+from edgeapp.audio.microphones.channel_health import faults_in
+from edgeapp.audio.microphones.microphone import Microphone, all_devices
+from edgeapp.audio.microphones.sound_device import SoundDevice
 from edgeapp.config.sections import Input
 from edgeapp.config.settings import Microphone as MicrophoneSettings
 from edgeapp.doctor import hearing

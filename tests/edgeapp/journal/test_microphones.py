@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from sqlite_utils import Database
 
-from edgeapp.audio.sound_meter import SoundLevels
+from edgeapp.audio.spectra.sound_meter import SoundLevels
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Journal, MicrophoneState, Reader, Stream, migrations
 from tests.edgeapp.journal.samples import begin

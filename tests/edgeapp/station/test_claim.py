@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from edgeapp.audio.sound_device import SoundDevice
+from edgeapp.audio.microphones.sound_device import SoundDevice
 from edgeapp.errors import DeviceError, UsageError
 from edgeapp.station import claim
 from edgeapp.station.claim import Claims
@@ -21,7 +21,7 @@ CARD = SoundDevice(f"USB Audio {os.getpid()}", card=2, pcm=0, usb_path=f"usb-pat
 OTHER = """
 import sys
 from pathlib import Path
-from edgeapp.audio.sound_device import SoundDevice
+from edgeapp.audio.microphones.sound_device import SoundDevice
 from edgeapp.station.claim import Claims
 claims = Claims("north\\x1b[31m")
 claims.journal(Path(sys.argv[1]) / "journal.sqlite")

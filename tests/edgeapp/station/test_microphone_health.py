@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgeapp.audio.channel_health import ChannelFault, Fault
+from edgeapp.audio.microphones.channel_health import ChannelFault, Fault
 from edgeapp.delivery.home_assistant import MICROPHONE_STATES
 from edgeapp.delivery.station_state import HEARD
 from edgeapp.doctor.service import OF_CHANNEL

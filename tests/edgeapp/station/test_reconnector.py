@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeapp.audio.capture import Capture
+from edgeapp.audio.microphones.capture import Capture
 from edgeapp.audio.source import Block
 from edgeapp.audio.timeline import Timeline
 from edgeapp.clock.system import Moment

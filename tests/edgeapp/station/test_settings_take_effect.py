@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeapp.audio import guano
 from edgeapp.audio.memory import MemorySource
+from edgeapp.audio.metadata import guano
 from edgeapp.audio.source import Block
 from edgeapp.clips.retention import Usage
 from edgeapp.clips.ring import Ring

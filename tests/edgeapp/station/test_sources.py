@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edgeapp.audio.channel_health import ChannelFault, Fault
+from edgeapp.audio.microphones.channel_health import ChannelFault, Fault
 from edgeapp.config.settings import Settings
 from edgeapp.errors import DeviceError, UsageError
 from edgeapp.journal import Reader

@@ -1,0 +1,1 @@
+"""The results of an archive: a folder of Parquet, written in parts by one run at a time."""
