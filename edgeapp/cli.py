@@ -10,6 +10,7 @@ that left.
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
@@ -50,6 +51,20 @@ COMMANDS = {
 }
 
 
+@functools.cache
+def command_of(name: str) -> Any:
+    """A command of `COMMANDS`; typer reads the signature of its function, once where a process runs several."""
+    module, member = COMMANDS[name].split(":")
+    found = getattr(importlib.import_module(module), member)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        alone.command(name)(found)
+        found = alone
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
 class Commands(TyperGroup):
     """Import a command when it is used; every error is one line and an exit code."""
 
@@ -61,14 +76,7 @@ class Commands(TyperGroup):
         """The command, or None if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
-        module, name = COMMANDS[cmd_name].split(":")
-        found = getattr(importlib.import_module(module), name)
-        if not isinstance(found, typer.Typer):
-            alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-            alone.command(cmd_name)(found)
-            found = alone
-        command = typer.main.get_command(found)
-        command.name = cmd_name
+        command = command_of(cmd_name)
         gc.enable()  # `edgeapp.__main__` loads without
         return command
 

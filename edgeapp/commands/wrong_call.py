@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import typer
@@ -34,10 +35,16 @@ def line_of(error: Any, program: str) -> str:
     return f"{message}; see {where} --help" if message else ""
 
 
+@functools.cache
+def made(app: typer.Typer) -> Any:
+    """The commands of a program; typer reads the signatures of its functions, once where a process runs several."""
+    return typer.main.get_command(app)
+
+
 def run(app: typer.Typer, program: str) -> int:
     """Run the commands of a program; every error of a user is one line on standard error. The exit code."""
     try:
-        return app(prog_name=program, standalone_mode=False) or 0
+        return made(app)(prog_name=program, standalone_mode=False) or 0
     except BiovitaError as error:
         tell(f"error: {error}")
         return error.exit_code

@@ -37,6 +37,8 @@ import numpy.fft, onnxruntime, soundfile, soxr
 import edgeapp.__main__, edgeapp.cli
 for module in pkgutil.iter_modules(edgeapp.commands.__path__):
     importlib.import_module(f"edgeapp.commands.{module.name}")
+for name in edgeapp.cli.COMMANDS:
+    edgeapp.cli.command_of(name)
 multiprocessing.set_executable(sys.argv[2])
 gc.collect()
 gc.freeze()  # a search for garbage would write to every page of what is shared

@@ -12,6 +12,7 @@ Noise lies between all of them and is nothing known; of two tones at once, both 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from edgeapp.recognition.gallery_build import build_gallery
 from gallery.parameters import DecisionParameters
 from gallery.taxon import Taxon
 
+MOST_KEPT_S = 60.0  # of a tone that is asked for again
 RATE_HZ = 8_000
 WINDOW_S = 10.0
 FRAME = 800  # 0.1 s: a tone of a multiple of 10 Hz is one bin
@@ -160,6 +162,12 @@ def write_again(folder: Path, range: RangeSpec | None = None) -> Path:
 
 def tone(*frequencies_hz: float, seconds: float = 10.0, rate_hz: int = RATE_HZ, level: float = 0.1) -> np.ndarray:
     """Sines of equal loudness, float32 mono."""
+    make = _tone if seconds <= MOST_KEPT_S else _tone.__wrapped__
+    return make(frequencies_hz, seconds, rate_hz, level).copy()
+
+
+@functools.lru_cache(maxsize=20)
+def _tone(frequencies_hz: tuple[float, ...], seconds: float, rate_hz: int, level: float) -> np.ndarray:
     t = np.arange(round(seconds * rate_hz)) / rate_hz
     return (level * sum(np.sin(2 * np.pi * f * t) for f in frequencies_hz)).astype(np.float32)
 
