@@ -34,14 +34,14 @@ LEFT = 141  # as a shell tells of a program that SIGPIPE ended
 # Command -> module:name of its function or of its own Typer, imported when the command is used or listed.
 COMMANDS = {
     "identify": "edgeapp.commands.identify:identify",
-    "archive": "edgeapp.commands.archive_group:app",
+    "archive": "edgeapp.commands.archive.group:app",
     "species": "edgeapp.commands.species:species",
-    "gallery": "edgeapp.commands.gallery:app",
+    "gallery": "edgeapp.commands.gallery.gallery:app",
     "pack": "edgeapp.commands.pack:app",
     "collect": "edgeapp.commands.collect:collect",
     "listen": "edgeapp.commands.listen:listen",
     "devices": "edgeapp.commands.devices:devices",
-    "journal": "edgeapp.commands.journal_microphones:app",
+    "journal": "edgeapp.commands.journal.microphones:app",
     "serve": "edgeapp.commands.web:serve",
     "web": "edgeapp.commands.web:app",
     "bench": "edgeapp.commands.bench:bench",

@@ -18,7 +18,7 @@ LONGEST = (
     "edgeapp/commands/test_listen_pulseaudio.py",
     "edgeapp/test_damage.py",
     "edgeapp/audio/microphones/test_capture.py",
-    "edgeapp/commands/test_archive.py",
+    "edgeapp/commands/archive/test_archive.py",
     "edgeapp/web/test_live.py",
     "edgeapp/web/test_pages.py",
     "edgeapp/station/test_settings_take_effect.py",

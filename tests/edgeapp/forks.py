@@ -29,14 +29,12 @@ with contextlib.suppress(ImportError):
     import pandas
 """
 LOADED = """
-import atexit, contextlib, fcntl, gc, importlib, marshal, multiprocessing, os, pkgutil, select, signal, socket, sys
+import atexit, contextlib, fcntl, gc, marshal, multiprocessing, os, select, signal, socket, sys
 import threading
 exec(sys.argv[3])
-import edgeapp.audio.formats.opening, edgeapp.commands, edgeapp.outputs.table, edgeapp.recognition.recogniser
+import edgeapp.audio.formats.opening, edgeapp.outputs.table, edgeapp.recognition.recogniser
 import numpy.fft, onnxruntime, soundfile, soxr
 import edgeapp.__main__, edgeapp.cli
-for module in pkgutil.iter_modules(edgeapp.commands.__path__):
-    importlib.import_module(f"edgeapp.commands.{module.name}")
 for name in edgeapp.cli.COMMANDS:
     edgeapp.cli.command_of(name)
 multiprocessing.set_executable(sys.argv[2])

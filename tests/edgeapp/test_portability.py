@@ -19,7 +19,7 @@ from edgeapp.archive.inputs import recordings
 from edgeapp.cli import COMMANDS
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
-from tests.edgeapp.commands.test_journal_export import journal  # noqa: F401  # a fixture
+from tests.edgeapp.commands.journal.test_export import journal  # noqa: F401  # a fixture
 
 MODULES = ("fcntl", "termios", "pwd", "grp", "resource", "tty", "pty", "syslog")
 NAMES = {

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgeapp.board.machine import installed
-from edgeapp.commands.archive_results import (
+from edgeapp.commands.archive.results import (
     DepthOption,
     FolderOption,
     LeastConfidenceOption,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.commands.gallery_files import Shown, shown
+from edgeapp.commands.gallery.files import Shown, shown
 from edgeapp.commands.options import PackOption
 from edgeapp.errors import GalleryError
 from edgeapp.terminal import complain, counted, say

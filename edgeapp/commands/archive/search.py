@@ -12,9 +12,9 @@ from edgeapp.archive.questions.again import Search
 from edgeapp.archive.questions.selection import taxa_called
 from edgeapp.archive.recognition import Loaded
 from edgeapp.audio.names import why_no_file
-from edgeapp.commands.archive_again import loaded_for
-from edgeapp.commands.archive_export import WHOLE_PATHS
-from edgeapp.commands.archive_results import (
+from edgeapp.commands.archive.again import loaded_for
+from edgeapp.commands.archive.export import WHOLE_PATHS
+from edgeapp.commands.archive.results import (
     FolderOption,
     LeastConfidenceOption,
     ResultsArgument,

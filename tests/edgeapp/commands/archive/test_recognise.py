@@ -12,7 +12,7 @@ from edgeapp.pack.format import Pack
 from edgeapp.recognition.gallery_build import build_gallery
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.archive.heard import heard
-from tests.edgeapp.commands.test_archive_search import TOLERANCE
+from tests.edgeapp.commands.archive.test_search import TOLERANCE
 
 TABLES = ("files", "detections", "windows", "embeddings")
 INEXACT = ("confidence", "similarity")

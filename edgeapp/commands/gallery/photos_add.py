@@ -10,7 +10,7 @@ import typer
 
 from edgeapp.collect.defaults import KEEP_FREE_MB, MB
 from edgeapp.commands.download_options import Addresses, KeepFree, Rate, SpeciesList
-from edgeapp.commands.gallery_files import complain_of, refuse_packed
+from edgeapp.commands.gallery.files import complain_of, refuse_packed
 from edgeapp.commands.options import PackOption
 from edgeapp.commands.place import LeastOption
 from edgeapp.config.panels import CHOICE, DOWNLOAD, PLACE, SOURCES

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeapp.commands.gallery_files import Changed, Shown, complain_of, refuse_packed, shown
+from edgeapp.commands.gallery.files import Changed, Shown, complain_of, refuse_packed, shown
 from edgeapp.commands.options import PackOption
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.folders import Search

@@ -13,8 +13,8 @@ from edgeapp.archive.results.folder import check, earlier
 from edgeapp.archive.results.folder import opened as opened_to_write
 from edgeapp.archive.results.parts import Parts, Rows
 from edgeapp.archive.results.record import Record, versions
-from edgeapp.commands.archive_again import loaded_for
-from edgeapp.commands.archive_results import ResultsArgument, app, opened
+from edgeapp.commands.archive.again import loaded_for
+from edgeapp.commands.archive.results import ResultsArgument, app, opened
 from edgeapp.commands.options import GalleryOption, LanguageOption, LearnedOption, PackOption
 from edgeapp.commands.recognition import ModalitiesOption, OnlyOption, RangeTableOption
 from edgeapp.config.panels import OUTPUT

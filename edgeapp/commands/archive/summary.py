@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeapp.archive.questions.summary import KEYS, SITE, Sites, summary
-from edgeapp.commands.archive_results import (
+from edgeapp.commands.archive.results import (
     DepthOption,
     FolderOption,
     LeastConfidenceOption,

@@ -9,8 +9,16 @@ from typing import Annotated
 import typer
 
 from edgeapp.clock.zones import zone_of
-from edgeapp.commands.journal import JournalPath, PicturesOption, SinceOption, SpeciesOption, UntilOption, app, time_of
-from edgeapp.commands.journal_names import naming_of, pictures_in, spellings
+from edgeapp.commands.journal.journal import (
+    JournalPath,
+    PicturesOption,
+    SinceOption,
+    SpeciesOption,
+    UntilOption,
+    app,
+    time_of,
+)
+from edgeapp.commands.journal.names import naming_of, pictures_in, spellings
 from edgeapp.commands.options import ExcelOption, LanguageOption, OutputOption, check_excel
 from edgeapp.config.defaults import share_location_of
 from edgeapp.config.panels import OUTPUT

@@ -11,8 +11,8 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from edgeapp.audio.spectra.sound_meter import band_name
-from edgeapp.commands.journal import JournalPath, SinceOption, UntilOption, local, time_of
-from edgeapp.commands.journal_report import app
+from edgeapp.commands.journal.journal import JournalPath, SinceOption, UntilOption, local, time_of
+from edgeapp.commands.journal.report import app
 from edgeapp.commands.options import OutputOption
 from edgeapp.config.panels import OUTPUT
 from edgeapp.file_names import printable

@@ -9,9 +9,9 @@ import typer
 
 from edgeapp.board.machine import installed
 from edgeapp.clock.zones import zone_of
-from edgeapp.commands.journal import SELECTION, JournalPath, SinceOption, SpeciesOption, UntilOption, time_of
-from edgeapp.commands.journal_learn import app
-from edgeapp.commands.journal_names import galleries_of, naming_of, spellings, taxa_of
+from edgeapp.commands.journal.journal import SELECTION, JournalPath, SinceOption, SpeciesOption, UntilOption, time_of
+from edgeapp.commands.journal.learn import app
+from edgeapp.commands.journal.names import galleries_of, naming_of, spellings, taxa_of
 from edgeapp.commands.options import LanguageOption, OutputOption
 from edgeapp.commands.report import Missing, ReportAudioOption
 from edgeapp.config.panels import OUTPUT

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeapp.audio.names import why_no_file
-from edgeapp.commands.gallery_files import Shown, shown
+from edgeapp.commands.gallery.files import Shown, shown
 from edgeapp.commands.options import SOUND_SUFFIXES, JsonOption, LanguageOption, PackOption
 from edgeapp.config.defaults import language_of
 from edgeapp.errors import UsageError

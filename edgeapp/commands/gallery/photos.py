@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeapp.commands.gallery_photos_add import add
+from edgeapp.commands.gallery.photos_add import add
 from edgeapp.commands.options import GalleryOption, JsonOption, PackOption
 from edgeapp.errors import OutputError, UsageError
 from edgeapp.pack.installed import load_pack

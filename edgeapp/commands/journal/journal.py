@@ -22,7 +22,7 @@ import typer
 from edgeapp.clips import relocation as clip_relocation
 from edgeapp.clips.clip_file import ClipFolder
 from edgeapp.clips.renaming import Renamer
-from edgeapp.commands.journal_names import corrected, naming_of, pictures_in, spellings
+from edgeapp.commands.journal.names import corrected, naming_of, pictures_in, spellings
 from edgeapp.commands.options import JsonOption, LanguageOption
 from edgeapp.config.defaults import share_location_of
 from edgeapp.config.panels import OUTPUT

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeapp.commands.gallery_check import check
-from edgeapp.commands.gallery_exchange import export, import_, merge
-from edgeapp.commands.gallery_files import Changed, Shown, complain_of, refuse_packed, shown
-from edgeapp.commands.gallery_photos import app as photos_app
-from edgeapp.commands.gallery_search import list_taxa, search
+from edgeapp.commands.gallery.check import check
+from edgeapp.commands.gallery.exchange import export, import_, merge
+from edgeapp.commands.gallery.files import Changed, Shown, complain_of, refuse_packed, shown
+from edgeapp.commands.gallery.photos import app as photos_app
+from edgeapp.commands.gallery.search import list_taxa, search
 from edgeapp.commands.options import ChannelOption, JsonOption, LanguageOption, PackOption
 from edgeapp.errors import UsageError
 from edgeapp.pack.format import PACK_GALLERY, Pack, adopt_gallery

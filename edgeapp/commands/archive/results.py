@@ -15,7 +15,7 @@ from edgeapp.archive.questions.summary import Sites
 from edgeapp.archive.results import lock
 from edgeapp.archive.results.dataset import DataSet
 from edgeapp.clock.zones import zone_of
-from edgeapp.commands.archive import archive
+from edgeapp.commands.archive.archive import archive
 from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import GalleryError, PackError, UsageError
 from edgeapp.pack.format import Pack

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.commands.journal import JournalPath
-from edgeapp.commands.journal_export import app
+from edgeapp.commands.journal.export import app
+from edgeapp.commands.journal.journal import JournalPath
 from edgeapp.commands.options import GalleryOption, JsonOption, PackOption
 from edgeapp.errors import PackError, UsageError
 from edgeapp.journal import Reader

@@ -1,0 +1,1 @@
+"""``biovita-edge archive`` and the commands on its results."""

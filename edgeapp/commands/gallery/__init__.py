@@ -1,0 +1,1 @@
+"""``biovita-edge gallery`` and its commands."""

@@ -1,0 +1,1 @@
+"""``biovita-edge journal`` and its commands."""
