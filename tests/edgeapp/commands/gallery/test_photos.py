@@ -126,7 +126,10 @@ class Terminal:
 @pytest.mark.parametrize("sixels", [True, False])
 def test_a_terminal_that_can_show_images_shows_the_photos(photo_gallery, sixels: bool):
     pytest.importorskip("textual_image")
-    code, out = Terminal(sixels).run("gallery", "photos", "show", "Great Tit", "--gallery", photo_gallery)
-    assert code == 0, out
+    for _ in range(5):  # the library waits a tenth of a second for an answer, which a busy machine may take
+        code, out = Terminal(sixels).run("gallery", "photos", "show", "Great Tit", "--gallery", photo_gallery)
+        assert code == 0, out
+        if (b"\x1bP" in out) == sixels:
+            break
     assert (b"\x1bP" in out) == sixels
     assert b"by N. Ear, CC0" in out and b"pip install" not in out
