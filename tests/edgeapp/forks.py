@@ -33,8 +33,11 @@ import atexit, contextlib, fcntl, gc, marshal, multiprocessing, os, select, sign
 import threading
 exec(sys.argv[3])
 import edgeapp.audio.formats.opening, edgeapp.outputs.table, edgeapp.recognition.recogniser
-import numpy.fft, onnxruntime, soundfile, soxr
-import edgeapp.__main__, edgeapp.cli
+import jinja2.ext, numpy.fft, numpy.ma, onnxruntime, PIL.Image, platformdirs.unix, soundfile, soxr
+import edgeapp.__main__, edgeapp.cli, edgeapp.web.report.page, edgeapp.web.report.pictures
+import edgeapp.web.report.journal, edgeapp.web.report.recordings
+PIL.Image.init()
+edgeapp.web.report.page._environment().get_template(edgeapp.web.report.page.PAGE)
 for name in edgeapp.cli.COMMANDS:
     edgeapp.cli.command_of(name)
 multiprocessing.set_executable(sys.argv[2])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+import select
 import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -58,11 +59,28 @@ class PulseServer:
 
     def wait_for_listener(self, within_s: float = 120.0) -> None:
         """Return when somebody records from the microphone."""
-        self._wait("somebody listens", within_s, self._is_heard)
+        told_of = ["pactl", "subscribe"]  # to ask again and again would keep the machine from what is waited for
+        with subprocess.Popen(told_of, env=self.environment, stdout=subprocess.PIPE) as changes:
+            try:
+                assert changes.stdout is not None
+                end = time.monotonic() + within_s
+                while not self._is_heard():
+                    left_s = end - time.monotonic()
+                    if left_s <= 0 or changes.poll() is not None:
+                        raise TimeoutError(f"waited {within_s:g} s in vain until somebody listens")
+                    # The first question may be earlier than the first thing that is told.
+                    if select.select([changes.stdout], [], [], min(left_s, 1.0))[0]:
+                        os.read(changes.stdout.fileno(), 1 << 16)
+            finally:
+                changes.kill()
 
-    def wait_until_up(self, within_s: float = 60.0) -> None:
-        """Return when the server answers."""
-        self._wait("the server answers", within_s, lambda: bool(self._ask("info")))
+    def wait_until_up(self, socket: Path, within_s: float = 60.0) -> None:
+        """Return when the server answers at its socket."""
+        end = time.monotonic() + within_s
+        while not socket.exists() or not self._ask("info"):
+            if end < time.monotonic():
+                raise TimeoutError(f"waited {within_s:g} s in vain until the server answers")
+            time.sleep(0.05)
 
     def _is_heard(self) -> bool:
         sources = [line.split("\t") for line in self._ask("list", "short", "sources")]
@@ -72,15 +90,6 @@ class PulseServer:
     def _ask(self, *question: str) -> list[str]:
         answer = subprocess.run(["pactl", *question], env=self.environment, capture_output=True, text=True)
         return answer.stdout.splitlines() if answer.returncode == 0 else []
-
-    @staticmethod
-    def _wait(what: str, within_s: float, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + within_s
-        while time.monotonic() < end:
-            if condition():
-                return
-            time.sleep(0.05)
-        raise TimeoutError(f"waited {within_s:g} s in vain until {what}")
 
 
 @contextmanager
@@ -110,7 +119,7 @@ def pulse_server(folder: Path) -> Iterator[PulseServer]:
         daemon = subprocess.Popen([*command, "-n", "-F", str(script)], env=environment, stdout=log, stderr=log)
         try:
             server = PulseServer(environment)
-            server.wait_until_up()
+            server.wait_until_up(socket)
             yield server
         finally:
             daemon.terminate()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import soundfile
 
 from tests.conftest import PROJECT
 from tests.edgeapp import toy_pack as toy
@@ -37,19 +38,43 @@ finally:
 """
 
 
-@pytest.mark.parametrize("format", ["json", "ndjson", "csv", "raven", "audacity", "kaleidoscope"])
-def test_identify_imports_what_it_uses(record, toy_pack, tmp_path, format):
-    clip, seen = record("clip.wav", toy.tone(1000)), tmp_path / "seen.json"
+FORMATS = ("json", "ndjson", "csv", "raven", "audacity", "kaleidoscope")
+# Each in a copy of one process, for which nothing but NumPy is loaded that naming a recording would have to load.
+IN_COPIES = """
+import os, sys
+import numpy, edgeapp.cli
+begin, words = sys.argv[1], sys.argv[2:]
+had = set(sys.modules)
+for format in %r:
+    child = os.fork()
+    if not child:
+        sys.argv[1:] = [f"{begin}.{format}", *words, "--format", format]
+        exec(%r)
+    assert os.waitpid(child, 0)[1] == 0, format
+    assert set(sys.modules) == had
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(toy_pack, tmp_path_factory) -> dict[str, set[str]]:
+    """What is loaded once a recording is identified, for each format."""
+    folder = tmp_path_factory.mktemp("imported")
+    soundfile.write(folder / "clip.wav", toy.tone(1000), toy.RATE_HZ)
+    words = ["identify", str(folder / "clip.wav"), "--pack", str(toy_pack)]
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(seen), "identify", clip, "--format", format, "--pack", str(toy_pack)],
+        [sys.executable, "-c", IN_COPIES % (FORMATS, RUN), str(folder / "seen"), *words],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
     assert done.returncode == 0, done.stderr
-    imported = set(json.loads(seen.read_text()))
-    assert {"onnxruntime", "soundfile"} <= imported
-    assert imported & NOT_NEEDED == set()
+    return {name: set(json.loads((folder / f"seen.{name}").read_text())) for name in FORMATS}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_identify_imports_what_it_uses(imported, format):
+    assert {"onnxruntime", "soundfile"} <= imported[format]
+    assert imported[format] & NOT_NEEDED == set()
 
 
 def test_a_wrong_call_is_answered_without_rich(tmp_path):

@@ -47,10 +47,10 @@ HASTY = "import edgeapp.archive.run as run; run.PART_S = 0.0; from edgeapp.cli i
 MARK = "BIOVITA_TEST"  # in the environment of what a test starts: its folder
 
 
-@pytest.fixture
-def sounds(tmp_path: Path) -> Path:
-    """Ten recordings in two folders: tones, noise, silence, a short one, stereo at 48 kHz, one that is no sound."""
-    folder = tmp_path / "sounds"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sounds` is a copy of."""
+    folder = tmp_path_factory.mktemp("made")
     (folder / "site a").mkdir(parents=True)
     (folder / "site ü").mkdir()
 
@@ -69,6 +69,12 @@ def sounds(tmp_path: Path) -> Path:
     shutil.copy(folder / "site ü/same.wav", folder / "site ü/same again.wav")
     (folder / "site ü/broken.wav").write_bytes(b"no sound at all")
     return folder
+
+
+@pytest.fixture
+def sounds(made: Path, tmp_path: Path) -> Path:
+    """Ten recordings in two folders: tones, noise, silence, a short one, stereo at 48 kHz, one that is no sound."""
+    return shutil.copytree(made, tmp_path / "sounds")
 
 
 @pytest.fixture
@@ -393,7 +399,7 @@ def test_two_runs_do_not_write_to_one_folder(sounds, archive, tmp_path):
     assert "another run is writing there" in result.stderr
 
 
-def test_a_full_disk_stops_the_run_and_it_goes_on_later(sounds, small_disk, toy_pack, run):
+def test_a_full_disk_stops_the_run_and_it_goes_on_later(sounds, small_disk, toy_pack, run, loaded_workers):
     words = ("archive", sounds / "site a", "--output", small_disk / "results", "--pack", toy_pack, "--workers", 1)
     (small_disk / "ballast").write_bytes(b"0" * ((1 << 20) - 16_384))
     result = run(*words)
