@@ -40,14 +40,19 @@ def heard(data: bytes, start_s: float = 0.0, duration_s: float | None = None) ->
 
 def whole(data: bytes) -> np.ndarray:
     """All that is heard of a file without damage, decoded once by each program; not to be changed."""
-    return _whole(data, foreign.FFMPEG)
+    sound, source = heard_once(data)
+    assert source.fault is None
+    return sound
+
+
+def heard_once(data: bytes) -> tuple[np.ndarray, FileSource]:
+    """What `heard` gives of a file, decoded once by each program; not to be changed."""
+    return _heard(data, foreign.FFMPEG)
 
 
 @functools.lru_cache(maxsize=64)
-def _whole(data: bytes, program: str) -> np.ndarray:
-    sound, source = heard(data)
-    assert source.fault is None
-    return sound
+def _heard(data: bytes, program: str) -> tuple[np.ndarray, FileSource]:
+    return heard(data)
 
 
 def by_libsndfile(data: bytes) -> np.ndarray:

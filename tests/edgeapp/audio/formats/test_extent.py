@@ -73,8 +73,9 @@ def test_joined_files_of_phones_and_the_web_are_all_heard(made, monkeypatch, dec
     assert abs(len(given) - len(expected)) <= 0.1 * HZ and source.fault is None
     n = len(whole(one)) + HZ
     np.testing.assert_allclose(given[n : n + HZ], expected[n : n + HZ], atol=1e-3)
-    part, _ = heard(one + other, n / source.rate_hz, 0.5)
-    np.testing.assert_array_equal(part, given[n : n + source.rate_hz // 2])
+    if decoder != "ffmpeg" or name == "aac.m4a":  # each part is a process more, whatever its format
+        part, _ = heard(one + other, n / source.rate_hz, 0.5)
+        np.testing.assert_array_equal(part, given[n : n + source.rate_hz // 2])
 
 
 def test_each_part_of_a_joined_file_is_opened_once_to_seek_in_it(made, monkeypatch):
