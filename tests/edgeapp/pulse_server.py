@@ -17,7 +17,8 @@ from pathlib import Path
 PLUGIN = "libasound_module_pcm_pulse.so"
 RATE_HZ = 48000
 SPEAKER = "speaker"
-NULL_SINK = f"module-null-sink rate={RATE_HZ} channels=2 format=float32le sink_name="
+# Without `norewinds` it renders two seconds at once, and PortAudio asks without a pause until the first ones are there.
+NULL_SINK = f"module-null-sink norewinds=1 rate={RATE_HZ} channels=2 format=float32le sink_name="
 
 
 @cache
