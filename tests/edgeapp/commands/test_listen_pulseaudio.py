@@ -64,12 +64,12 @@ def test_tones_that_are_played_are_heard_as_their_species_in_their_order(listen_
     rate_hz = pulse_server.RATE_HZ
     song = [
         np.zeros(2 * rate_hz, np.float32),
-        toy.tone(1000, seconds=12.0, rate_hz=rate_hz),
-        toy.tone(3000, seconds=12.0, rate_hz=rate_hz),
+        toy.tone(1000, seconds=8.0, rate_hz=rate_hz),
+        toy.tone(3000, seconds=8.0, rate_hz=rate_hz),
     ]
     soundfile.write(recording, np.concatenate(song), rate_hz)
 
-    rows, told = listen_while_playing(recording, "--pack", toy_pack, "--hop", 1, "--duration", 27)
+    rows, told = listen_while_playing(recording, "--pack", toy_pack, "--hop", 1, "--duration", 19)
 
     heard = {row["scientific_name"]: row for row in rows if row["taxon_rank"] == "species"}
     assert list(heard) == ["Parus major", "Cuculus canorus"] and len(rows) == 2  # no going back
@@ -96,7 +96,7 @@ def test_a_server_that_dies_and_returns_costs_only_the_time_between(tmp_path, to
     if backend == "arecord" and not ARECORD:
         pytest.skip("arecord is not installed (Debian: alsa-utils)")
     song = tmp_path / "song.wav"
-    soundfile.write(song, toy.tone(1000, seconds=14.0, rate_hz=pulse_server.RATE_HZ), pulse_server.RATE_HZ)
+    soundfile.write(song, toy.tone(1000, seconds=11.0, rate_hz=pulse_server.RATE_HZ), pulse_server.RATE_HZ)
     journal = tmp_path / "j.sqlite"
     folder = tmp_path / "server"
     command = [*forks.python(), "-m", "edgeapp", "listen", "--pack", str(toy_pack), "--device", "pulse", "--stall", "2"]

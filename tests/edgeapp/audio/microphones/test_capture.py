@@ -5,6 +5,7 @@ Everything here is real: the sound server, both recorders, the processes and the
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -45,6 +46,12 @@ def server(sound_server: pulse_server.PulseServer, monkeypatch) -> pulse_server.
     return own
 
 
+@functools.cache
+def listed() -> list[devices.SoundDevice]:
+    """The devices of every server here, asked once: to list them takes longer than to record."""
+    return devices.listing()
+
+
 def processes(session: int) -> list[int]:
     """Processes of a session that live or wait to be reaped."""
     found = []
@@ -76,7 +83,7 @@ def chirps(seconds: float) -> np.ndarray:
 
 def recorded(server: pulse_server.PulseServer, backend: str, path: Path) -> tuple[Capture, list[Block]]:
     """What a microphone hears of a file from before it is played until after."""
-    capture = Capture("pulse", backend)
+    capture = Capture("pulse", backend, listing=listed)
     player = threading.Thread(target=server.play, args=(path,))
     heard = []
     for block in capture.blocks():
@@ -129,7 +136,7 @@ def test_what_is_played_is_heard_sample_by_sample(server, backend, tmp_path, cap
 def test_positions_are_dated_by_the_clock_of_the_machine(server, backend):
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     with HeldUp() as machine:
-        capture = Capture("pulse", backend)
+        capture = Capture("pulse", backend, listing=listed)
         for block in capture.blocks():
             if block.end > 2 * RATE_HZ:
                 capture.close()
@@ -143,7 +150,7 @@ def test_positions_are_dated_by_the_clock_of_the_machine(server, backend):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_recorder_that_is_killed_is_an_error_and_leaves_nothing(server, backend):
-    capture = Capture("pulse", backend)
+    capture = Capture("pulse", backend, listing=listed)
     blocks = capture.blocks()
     next(blocks)
     os.kill(recorder(capture), signal.SIGKILL)
@@ -155,7 +162,7 @@ def test_a_recorder_that_is_killed_is_an_error_and_leaves_nothing(server, backen
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_recorder_that_hangs_is_a_stall_and_is_killed(server, backend):
-    capture = Capture("pulse", backend, stall_s=3.0)  # long enough for a busy machine to begin
+    capture = Capture("pulse", backend, stall_s=3.0, listing=listed)  # long enough for a busy machine to begin
     blocks = capture.blocks()
     next(blocks)
     os.kill(recorder(capture), signal.SIGSTOP)
@@ -183,14 +190,14 @@ def test_a_sound_server_that_dies_ends_the_sound_until_it_returns(tmp_path, monk
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("hung", [False, True])
-def test_no_recorder_outlives_a_parent_that_is_killed(server, backend, hung):
+def test_no_recorder_outlives_a_parent_that_is_killed(server, backend, hung, forks):
     code = (
         "import sys\nfrom edgeapp.audio.microphones.capture import Capture\n"
         f"capture = Capture('pulse', {backend!r})\nblocks = capture.blocks()\nnext(blocks)\n"
         "print(capture.pid, flush=True)\nlist(blocks)"
     )
     environment = {**server.environment, "PYTHONPATH": str(PROJECT)}
-    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([*forks.python(), "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as parent:
         session = int(parent.stdout.readline())
         assert processes(session)
         if hung and backend == "arecord":  # one of PortAudio that is stopped cannot end itself, nor does it record
@@ -226,7 +233,7 @@ def test_ctrl_c_at_the_terminal_does_not_reach_the_recorder(server, backend):
 
 def test_closing_twice_and_before_listening_leaves_no_process(server):
     began = time.monotonic()
-    capture = Capture("pulse", "arecord")
+    capture = Capture("pulse", "arecord", listing=listed)
     capture.close()
     capture.close()
 
