@@ -38,6 +38,7 @@ NAMES = {
     "no utf-8": b"\xff\xfe\xed\xa0\x80.wav",
     "markup": b"<img src=x onerror=alert(1)>&amp;%s{}.wav",
 }
+READ_BY_PROGRAMS = ("json", "ndjson", "csv")
 LOCALES = {
     "utf-8": {"LC_ALL": "C.UTF-8"},
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -48,7 +49,7 @@ LOCALES = {
 def odd(tmp_path_factory) -> Path:
     """A folder with a recording of each name; not to be changed."""
     folder = tmp_path_factory.mktemp("odd")
-    sound = toy.tone(1000, seconds=10)
+    sound = toy.tone(1000)
     for number, name in enumerate(NAMES.values()):  # what a station has heard once it does not hear again
         quieter = sound * (1 - number / 100)
         soundfile.write(os.path.join(os.fsencode(folder), name), quieter, toy.RATE_HZ)
@@ -85,23 +86,27 @@ def rows(output: bytes) -> str:
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", [format for format in FORMATS if format not in READ_BY_PROGRAMS])
 def test_a_file_of_any_name_is_identified_in_every_format(program, toy_pack, format, locale):
     done = program("identify", ".", "--pack", toy_pack, "--format", format, locale=locale)
 
+    all_are_done(done)
+    assert rows(done.stdout).count("Great Tit" if format == "kaleidoscope" else "Parus major") >= len(NAMES)
+
+
+def all_are_done(done: subprocess.CompletedProcess[bytes]) -> None:
     assert done.returncode == 0, done.stderr
     assert f"{len(NAMES)} of {len(NAMES)} files done, 0 failed" in printable(done.stderr)
-    if format in ("table", "raven", "audacity", "kaleidoscope"):
-        assert rows(done.stdout).count("Great Tit" if format == "kaleidoscope" else "Parus major") >= len(NAMES)
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("format", ["json", "ndjson", "csv"])
+@pytest.mark.parametrize("format", READ_BY_PROGRAMS)
 @pytest.mark.parametrize("to_file", [True, False])
 def test_what_programs_read_says_which_file_to_the_byte(program, toy_pack, tmp_path, format, locale, to_file):
     out = tmp_path / "out"
     words = ["--output", out] if to_file else []
-    done = program("identify", ".", "--pack", toy_pack, "-q", "--format", format, *words, locale=locale)
+    done = program("identify", ".", "--pack", toy_pack, "--format", format, *words, locale=locale)
+    all_are_done(done)
     text = (out.read_bytes() if to_file else done.stdout).decode("utf-8")
 
     if format == "csv":
