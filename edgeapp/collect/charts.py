@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ def _scaled(value: float, logarithmic: bool) -> float:
     return math.log10(1 + value) if logarithmic else value
 
 
+@cache  # to read it takes longer than to draw with it
 def _font(pixels: int) -> Any:
     from PIL import ImageFont
 
@@ -109,4 +111,4 @@ def _font(pixels: int) -> Any:
 
 def _save(image: Any, path: Path) -> None:
     with files.replacing(path, parents=True) as part:
-        image.save(part, "PNG", optimize=True)
+        image.save(part, "PNG", compress_level=1)  # a sixth larger than with 9, in a third of the time
