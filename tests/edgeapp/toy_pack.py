@@ -28,7 +28,7 @@ from edgeapp.recognition.gallery_build import build_gallery
 from gallery.parameters import DecisionParameters
 from gallery.taxon import Taxon
 
-MOST_KEPT_S = 60.0  # of a tone that is asked for again
+MOST_KEPT_S = 60.0  # of a sound that is asked for again
 RATE_HZ = 8_000
 WINDOW_S = 10.0
 FRAME = 800  # 0.1 s: a tone of a multiple of 10 Hz is one bin
@@ -174,6 +174,12 @@ def _tone(frequencies_hz: tuple[float, ...], seconds: float, rate_hz: int, level
 
 def noise(seconds: float = 10.0, rate_hz: int = RATE_HZ, level: float = 0.1) -> np.ndarray:
     """White noise."""
+    make = _noise if seconds <= MOST_KEPT_S else _noise.__wrapped__
+    return make(seconds, rate_hz, level).copy()
+
+
+@functools.lru_cache(maxsize=8)
+def _noise(seconds: float, rate_hz: int, level: float) -> np.ndarray:
     return (level * np.random.default_rng(1).standard_normal(round(seconds * rate_hz))).astype(np.float32)
 
 

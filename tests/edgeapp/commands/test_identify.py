@@ -555,7 +555,7 @@ def test_an_interruption_is_one_line_and_130(toy_pack, tit):
 
 
 def test_a_reader_that_leaves_is_no_crash(toy_pack, record, forks):
-    path = record("long.wav", toy.noise(2000))
+    path = record("long.wav", toy.noise(600))
     shell = (
         f"{shlex.join(forks.python())} -m edgeapp identify '{path}' -q -f ndjson --hop 1 --pack '{toy_pack}' | head -1"
     )
