@@ -27,7 +27,7 @@ from tests.edgeapp.damage import RATE_HZ, damaged, valid, with_ffmpeg
 
 SEED = 16
 FEW, MANY = 66, 1_100
-BATCH = 50  # files of one process: one that crashes is found among few
+BATCH = FEW  # files of one process: one that crashes is found among few
 MOST_CPU_S = 10.0  # for one file
 HANGS_S = 90.0  # without a sign of life
 MOST_MIB = 700  # of memory; 150 to 300 are taken without damage

@@ -129,15 +129,15 @@ def test_a_crash_tells_the_last_lines(noisy, calls):
     assert last == f"{LIBRARY}terminate called after throwing an instance of 'std::bad_alloc'"
 
 
-def test_a_crash_while_a_recording_is_heard_tells_them_too(calls):
+def test_a_crash_while_a_recording_is_heard_tells_them_too(calls, forks):
     code = (
         "import os, edgeapp.archive.files as files\n"
         "def stop(*words): os.write(2, b'what(): out of memory\\n'); os.abort()\n"
         "files.write_windows = stop\n"
         "from edgeapp.cli import main; main()"
     )
-    command = [sys.executable, "-c", code, *map(str, calls["identify"])]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    command = [*forks.python(ENVIRONMENT), "-c", code, *map(str, calls["identify"])]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == -signal.SIGABRT
     assert f"{LIBRARY}what(): out of memory" in done.stderr
 

@@ -252,7 +252,7 @@ def check_ended_half_way(many: list[str], toy_pack: Path, tmp_path: Path, number
 
 @pytest.mark.parametrize("number", [*CODES, signal.SIGKILL], ids=lambda number: number.name)
 def test_500_recordings_ended_half_way_leave_whole_rows(many, toy_pack, tmp_path, number):
-    check_ended_half_way(many, toy_pack, tmp_path, number, 1.0)
+    check_ended_half_way(many, toy_pack, tmp_path, number, 0.5)
     if number == signal.SIGKILL:
         again = identify(many[0], "--pack", toy_pack, "-q", "-f", "csv", "-o", tmp_path / "out.csv")
         assert again.wait(60) == 0 and not list(tmp_path.glob(".out*"))

@@ -15,7 +15,7 @@ from edgeapp.audio.changing import Unchanged
 from edgeapp.audio.file import FileSource
 from edgeapp.errors import AudioError
 
-RATE_HZ, SECONDS = 48_000, 40
+RATE_HZ, SECONDS = 48_000, 20
 FORMATS = ("wav", "flac", "ogg", "mp3", "aiff", "m4a")
 
 

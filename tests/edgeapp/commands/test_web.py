@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -66,8 +65,8 @@ def test_a_journal_that_is_not_there_is_not_made(tmp_path, run):
 
 @pytest.mark.parametrize("words", [("serve",), ("listen", "-", "--web")])
 @pytest.mark.parametrize("library", ["starlette", "uvicorn", "python_multipart"])
-def test_a_missing_library_is_an_error_of_one_line(tmp_path, journal, toy_pack, words, library):
-    command = [sys.executable, "-c", WITHOUT.format(library), *words, "--journal", journal, "--pack", toy_pack]
+def test_a_missing_library_is_an_error_of_one_line(tmp_path, journal, toy_pack, words, library, forks):
+    command = [*forks.python(), "-c", WITHOUT.format(library), *words, "--journal", journal, "--pack", toy_pack]
     done = subprocess.run(
         [*map(str, command), "--web-port", "0"],
         env=environment(tmp_path),
