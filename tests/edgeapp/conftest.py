@@ -33,16 +33,19 @@ from tests.edgeapp.pulse_server import PulseServer, pulse_server
 
 
 @pytest.fixture(scope="session", autouse=True)
-def first_journal() -> Iterator[None]:
-    """Fill an empty journal with what the migrations made of the first one: they take 45 ms, and a copy of it one."""
+def first_journal() -> Iterator[Callable[[Database], None]]:
+    """Fill an empty journal with what the migrations made of the first one: they take 45 ms, and a copy of it one.
+
+    Gives the migrations themselves, for a test of what happens while they run.
+    """
     migrate = database._migrate
     made = sqlite3.connect(":memory:", check_same_thread=False)
     one_at_a_time = threading.Lock()
 
     def filled(journal: Database) -> None:
-        if journal.table_names():
-            return migrate(journal)
         with one_at_a_time:
+            if journal.table_names():
+                return migrate(journal)
             if not made.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 migrate(journal)
                 return journal.conn.backup(made)
@@ -50,7 +53,7 @@ def first_journal() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "_migrate", filled)
-        yield
+        yield migrate
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,9 @@ def keep(wanted):  # one command: it is killed when whoever wanted it is
     ends = os.pidfd_open(child)
     if ends not in select.select([ends, wanted], [], [])[0]:
         os.kill(child, signal.SIGKILL)
-    wanted.sendall(os.waitpid(child, 0)[1].to_bytes(4, "big"))
+    ended = os.waitpid(child, 0)[1]
+    with contextlib.suppress(BrokenPipeError):  # whoever wanted it was killed
+        wanted.sendall(ended.to_bytes(4, "big"))
 
 def command(wanted, words, environment, folder, files, ignored):
     wanted.close()

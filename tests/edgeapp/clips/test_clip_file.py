@@ -8,7 +8,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import textwrap
 import time
 from datetime import datetime, timedelta, timezone
@@ -81,9 +80,9 @@ for id in range(int(sys.argv[5])):
 """
 
 
-def station(folder, format="wav", stage="never", nth=0, clips=3):
+def station(forks, folder, format="wav", stage="never", nth=0, clips=3):
     return subprocess.Popen(
-        [sys.executable, "-c", STATION, str(folder), format, stage, str(nth), str(clips)],
+        [*forks.python(), "-c", STATION, str(folder), format, stage, str(nth), str(clips)],
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
@@ -115,8 +114,10 @@ def check_whole(folder) -> tuple[int, int]:
         ("committed", 1, 2, 2, 0),
     ],
 )
-def test_kill_9_at_any_step_leaves_no_half_clip_and_no_row_without_file(tmp_path, stage, nth, files, rows, orphans):
-    child = station(tmp_path, stage=stage, nth=nth)
+def test_kill_9_at_any_step_leaves_no_half_clip_and_no_row_without_file(
+    forks, tmp_path, stage, nth, files, rows, orphans
+):
+    child = station(forks, tmp_path, stage=stage, nth=nth)
     assert child.wait(60) == -signal.SIGKILL
     assert check_whole(tmp_path) == (files, rows)
     assert len(list(tmp_path.glob("**/*.part"))) == orphans
@@ -125,11 +126,11 @@ def test_kill_9_at_any_step_leaves_no_half_clip_and_no_row_without_file(tmp_path
     assert check_whole(tmp_path) == (files, rows)
 
 
-def test_kill_9_at_random_moments(tmp_path):
+def test_kill_9_at_random_moments(forks, tmp_path):
     random = np.random.default_rng(3)
     files = 0
     for more in (0, 1, 2, 3, 5, 8):
-        child = station(tmp_path, format="flac", clips=100_000)
+        child = station(forks, tmp_path, format="flac", clips=100_000)
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
         while len(list(tmp_path.glob("2024/06/*.flac"))) < files + more:
             assert child.poll() is None
@@ -137,8 +138,7 @@ def test_kill_9_at_random_moments(tmp_path):
         time.sleep(random.uniform(0.0, 0.05))
         assert child.poll() is None
         child.kill()
-        child.wait(60)
-        child.stdout.close()
+        child.communicate(timeout=60)  # what it has printed ends when it does
         files, rows = check_whole(tmp_path)
         ClipFolder(tmp_path, print).remove_orphans()
     assert 0 < rows <= files <= rows + 6
@@ -160,7 +160,7 @@ def test_a_folder_that_is_not_there_has_no_orphans(tmp_path):
     assert ClipFolder(tmp_path / "none", print).remove_orphans() == 0
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_leaves_nothing_behind(forks, tmp_path):
     """A file that may not grow past a limit fails inside its writing, as on a full disk."""
     script = textwrap.dedent(
         """
@@ -176,9 +176,8 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
             print(error.strerror)
         """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
+    command = [*forks.python(), "-c", script, str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "File too large"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import textwrap
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -24,7 +22,6 @@ from edgeapp.clips.ring import Ring
 from edgeapp.clips.settings import FORMATS, ClipSettings
 from edgeapp.clock.system import Moment
 from edgeapp.journal import Journal
-from tests.conftest import PROJECT
 from tests.edgeapp.journal.samples import GREAT_TIT, begin, rows
 
 RATE_HZ = 8000
@@ -149,11 +146,10 @@ KILLED = textwrap.dedent(
 
 
 @pytest.mark.parametrize("at", ["journal", "old file", "mark"])
-def test_a_kill_at_any_moment_leaves_one_clip_with_its_row(tmp_path, at):
+def test_a_kill_at_any_moment_leaves_one_clip_with_its_row(tmp_path, at, forks):
     journal, clips = station(tmp_path)
     journal.correct_times("boot-a", RIGHT.utc_of_boot)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), at], env=environment)
+    done = subprocess.run([*forks.python(), "-c", KILLED, str(tmp_path), at])
     assert done.returncode == -signal.SIGKILL
     for clip in journal.clips():
         assert Path(clip.path).stat().st_size == clip.bytes, "whatever happened, its file is there"

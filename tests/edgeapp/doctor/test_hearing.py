@@ -22,6 +22,7 @@ from edgeapp.doctor.finding import State
 from tests.conftest import PROJECT
 from tests.edgeapp import pulse_server
 from tests.edgeapp.fake_portaudio import FakePortAudio, FakeStream
+from tests.edgeapp.forks import Forks
 
 RATE_HZ = 48_000
 
@@ -141,7 +142,7 @@ def test_it_is_left_alone_where_it_is_not_to_be_opened(context, journal, tmp_pat
 
 
 @pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
-def test_it_really_hears_through_a_sound_server(tmp_path: Path):
+def test_it_really_hears_through_a_sound_server(tmp_path: Path, forks: Forks):
     """A null sink gives zeros until somebody plays: the doctor must see the difference."""
     code = (
         "from edgeapp.doctor.hearing import microphone; from edgeapp.doctor.context import Context;"
@@ -158,7 +159,7 @@ def test_it_really_hears_through_a_sound_server(tmp_path: Path):
 
         def examined() -> str:
             done = subprocess.run(
-                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+                [*forks.python(), "-c", code], env=environment, capture_output=True, text=True, timeout=300
             )
             assert done.returncode == 0, done.stderr
             return done.stdout

@@ -7,7 +7,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -17,14 +16,13 @@ from pathlib import Path
 import pytest
 
 from edgeapp.detections.verdict import Verdict
-from edgeapp.journal import Journal, JournalError, Message, Reader
-from tests.conftest import PROJECT
+from edgeapp.journal import Journal, JournalError, Message, Reader, database
 from tests.edgeapp.journal.samples import A_PARUS, DEPLOYMENT, begin, rows
 
 KILLS = 20
 
 
-def test_what_record_returned_survives_a_kill_at_any_moment(path):
+def test_what_record_returned_survives_a_kill_at_any_moment(path, forks):
     program = textwrap.dedent(
         f"""
         from edgeapp.journal import Journal, Message
@@ -37,14 +35,11 @@ def test_what_record_returned_survives_a_kill_at_any_moment(path):
             print(journal.record(stream, A_PARUS, lambda: [Message("mqtt"), Message("webhook")]), flush=True)
         """
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path])}
     dice, returned = random.Random(5), []
     for _ in range(KILLS):
-        with subprocess.Popen(
-            [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True
-        ) as writer:
+        with subprocess.Popen([*forks.python(), "-c", program], stdout=subprocess.PIPE, text=True) as writer:
             begun = [writer.stdout.readline()]
-            time.sleep(dice.uniform(0, 0.15))
+            time.sleep(dice.uniform(0, 0.03))
             writer.send_signal(signal.SIGKILL)
             lines = [*begun, *writer.stdout]
         returned += [int(line) for line in lines if line.endswith("\n")]
@@ -257,7 +252,8 @@ def test_a_journal_that_is_taken_away_is_noticed_at_the_next_row(path, accident)
             journal.record(stream, A_PARUS)
 
 
-def test_two_programs_may_bring_the_same_journal_up_to_date_at_once(path):
+def test_two_programs_may_bring_the_same_journal_up_to_date_at_once(path, monkeypatch, first_journal):
+    monkeypatch.setattr(database, "_migrate", first_journal)
     faults: list[BaseException] = []
 
     def open_it() -> None:

@@ -207,7 +207,7 @@ while True:
 """
 
 
-def test_killed_at_any_moment_one_of_two_packs_is_there(packs, toy_copy, tmp_path):
+def test_killed_at_any_moment_one_of_two_packs_is_there(packs, toy_copy, tmp_path, forks):
     shutil.copytree(toy_copy, tmp_path / "newer")
     versioned(toy_copy, "1.0")
     sources = [str(toy_copy), str(versioned(tmp_path / "newer", "2.0"))]
@@ -215,7 +215,7 @@ def test_killed_at_any_moment_one_of_two_packs_is_there(packs, toy_copy, tmp_pat
     install(sources[0])
     for _ in range(8):
         process = subprocess.Popen(
-            [sys.executable, "-c", INSTALLS, *sources], stdout=subprocess.PIPE, cwd=PROJECT, text=True
+            [*forks.python(), "-c", INSTALLS, *sources], stdout=subprocess.PIPE, cwd=PROJECT, text=True
         )
         assert process.stdout is not None
         process.stdout.readline()

@@ -9,10 +9,9 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from edgeapp.config.load import load
 from edgeapp.journal.schema_of_browsing import RECOUNT
 from edgeapp.web.of_journal import page_of
 from tests.conftest import PROJECT, Once
+from tests.edgeapp.forks import Forks
 from tests.edgeapp.pulse_server import PulseServer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -55,13 +55,18 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def program(*words: object) -> list[str]:
-    """The command line of the program."""
-    return [sys.executable, "-m", "edgeapp", *map(str, words)]
+@pytest.fixture(scope="session")
+def program(forks: Forks) -> Callable[..., list[str]]:
+    """The command line of the program, in a copy of a process that has loaded it."""
+
+    def call(*words: object) -> list[str]:
+        return [*forks.python(), "-m", "edgeapp", *map(str, words)]
+
+    return call
 
 
 @pytest.fixture(scope="session")
-def recorded(once: Once, shared: Path, starter_pack: Path) -> Path:
+def recorded(once: Once, shared: Path, starter_pack: Path, program: Callable[..., list[str]]) -> Path:
     """Folder of a journal and of clips that a station made from real recordings; not to be changed."""
 
     def make(folder: Path) -> None:
@@ -93,7 +98,7 @@ def recorded(once: Once, shared: Path, starter_pack: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def gallery(once: Once, shared: Path, starter_pack: Path) -> Path:
+def gallery(once: Once, shared: Path, starter_pack: Path, program: Callable[..., list[str]]) -> Path:
     """The gallery of the starter pack with photos of two species that may be shown; not to be changed."""
 
     def make(folder: Path) -> None:
@@ -208,20 +213,31 @@ class Listening(Served):
         pipe.flush()
 
 
+Station = Callable[..., AbstractContextManager[Listening]]
+
+
+@pytest.fixture(scope="session")
+def listening(program: Callable[..., list[str]], starter_pack: Path, gallery: Path) -> Station:
+    """Start `listen --web` in a process of its own, on standard input or at the microphone of a sound server."""
+
+    def call(folder: Path, *words: object, server: PulseServer | None = None) -> AbstractContextManager[Listening]:
+        files = ("--config", folder / "station.toml", "--journal", folder / "journal.sqlite", "--gallery", gallery)
+        kept = ("--clips", folder / "clips", "--pack", starter_pack, "--privacy", "keep")
+        sound = ("-", "--pcm-rate", RATE_HZ) if server is None else ()
+        command = program("listen", *sound, *files, *kept, "--web", "--web-port", 0, *words)
+        return started(folder, command, {} if server is None else server.environment)
+
+    return call
+
+
 @contextmanager
-def listening(
-    folder: Path, pack: Path, gallery: Path, *words: object, server: PulseServer | None = None
-) -> Iterator[Listening]:
-    """`listen --web` in a process of its own, on standard input or at the microphone of a sound server."""
+def started(folder: Path, command: list[str], variables: dict[str, str]) -> Iterator[Listening]:
+    """A station with its page, until it is no longer needed."""
     journal, config = folder / "journal.sqlite", folder / "station.toml"
     if not config.exists():
         config.write_text("# My garden\n[detections]\n# Two would lose much here.\nconfirm = 1\n", encoding="utf-8")
-    files = ("--config", config, "--journal", journal, "--clips", folder / "clips", "--gallery", gallery)
-    sound = ("-", "--pcm-rate", RATE_HZ) if server is None else ()
-    command = program("listen", *sound, *files, "--pack", pack, "--privacy", "keep", "--web", "--web-port", 0, *words)
     around = environment(folder)
-    if server is not None:
-        around |= {key: value for key, value in server.environment.items() if os.environ.get(key) != value}
+    around |= {key: value for key, value in variables.items() if os.environ.get(key) != value}
     with open(folder / "stderr", "wb") as errors, open(folder / "stdout", "wb") as out:
         process = subprocess.Popen(command, env=around, stdin=subprocess.PIPE, stdout=out, stderr=errors)
     try:

@@ -24,7 +24,7 @@ from edgeapp.web.events import Events
 from edgeapp.web.openapi import description
 from gallery.taxon import Names
 from tests.conftest import PROJECT
-from tests.edgeapp.web.conftest import Served, client_of, listening, serving
+from tests.edgeapp.web.conftest import Served, client_of, serving
 
 SCHEMA = PROJECT / "docs" / "detection.schema.json"
 
@@ -383,10 +383,10 @@ def test_a_full_disk_is_said_and_nothing_is_lost(small_disk, recorded, starter_p
 # Settings
 
 
-def test_what_flags_have_set_is_not_changed(starter_pack, gallery, tmp_path):
+def test_what_flags_have_set_is_not_changed(listening, tmp_path):
     flags = ("--threshold", "Parus major=0.5", "--confirm", 1)
     with (
-        listening(tmp_path, starter_pack, gallery, *flags) as station,
+        listening(tmp_path, *flags) as station,
         client_of(station.url) as client,
     ):
         before = station.config.read_text()

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from tests.edgeapp import pulse_server
-from tests.edgeapp.web.conftest import RATE_HZ, Listening, listening, until, until_true
+from tests.edgeapp.web.conftest import RATE_HZ, Listening, until, until_true
 from tests.edgeapp.web.wire import Wire
 
 ROWS = "#newest li[data-number], #newest li.new"
@@ -26,8 +26,8 @@ COLOURS = """(canvas) => new Set(
 
 
 @pytest.fixture(scope="module")
-def station(starter_pack, gallery, tmp_path_factory) -> Iterator[Listening]:
-    with listening(tmp_path_factory.mktemp("station"), starter_pack, gallery) as station:
+def station(listening, tmp_path_factory) -> Iterator[Listening]:
+    with listening(tmp_path_factory.mktemp("station")) as station:
         yield station
 
 
@@ -73,13 +73,13 @@ def test_a_detection_appears_while_one_looks(station, browse, song):
 
 
 @pytest.mark.skipif(bool(pulse_server.missing()), reason=pulse_server.missing())
-def test_what_a_microphone_hears_appears_while_one_looks(starter_pack, gallery, tmp_path, sound_server, browse, song):
+def test_what_a_microphone_hears_appears_while_one_looks(listening, tmp_path, sound_server, browse, song):
     recording = tmp_path / "blackbird.wav"
     soundfile.write(recording, np.frombuffer(song, "<i2")[: 13 * RATE_HZ], RATE_HZ)
     server = sound_server.another()
     folder = tmp_path / "station"
     folder.mkdir()
-    with listening(folder, starter_pack, gallery, "--hop", 1, server=server) as station:
+    with listening(folder, "--hop", 1, server=server) as station:
         page = browse(station.url)
         server.wait_for_listener()
         server.play(recording)
@@ -189,8 +189,8 @@ def test_a_value_that_is_wrong_is_explained_and_changes_nothing(station, browse)
     browse.faults.clear()  # the status of the answer
 
 
-def test_a_killed_station_is_noticed_and_has_lost_nothing(starter_pack, gallery, tmp_path, browse, song):
-    with listening(tmp_path, starter_pack, gallery) as station:
+def test_a_killed_station_is_noticed_and_has_lost_nothing(listening, tmp_path, browse, song):
+    with listening(tmp_path) as station:
         page = browse(station.url)
         hears(station, page, song)
         page.locator("#newest li.new").wait_for()
@@ -201,17 +201,17 @@ def test_a_killed_station_is_noticed_and_has_lost_nothing(starter_pack, gallery,
         page.close()
     killed = station.url
 
-    with listening(tmp_path, starter_pack, gallery) as station:
+    with listening(tmp_path) as station:
         page = browse(station.url)
         assert "Eurasian Blackbird" in page.locator("#newest li[data-number]").inner_text()
         page.close()
     browse.faults[:] = [one for one in browse.faults if not one.startswith(killed)]  # refused connections
 
 
-def test_a_full_disk_is_said_and_nothing_is_lost(starter_pack, gallery, tmp_path, small_disk, browse, song):
+def test_a_full_disk_is_said_and_nothing_is_lost(listening, tmp_path, small_disk, browse, song):
     folder, ballast = tmp_path / "station", small_disk / "ballast"
     folder.mkdir()
-    with listening(folder, starter_pack, gallery, "--journal", small_disk / "journal.sqlite") as station:
+    with listening(folder, "--journal", small_disk / "journal.sqlite") as station:
         page = browse(station.url)
         with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:

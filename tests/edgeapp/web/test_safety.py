@@ -19,7 +19,7 @@ import pytest
 
 from edgeapp.web import access
 from edgeapp.web.access import Access, Password, Throttle, write_password
-from tests.edgeapp.web.conftest import Served, client_of, environment, program, serving
+from tests.edgeapp.web.conftest import Served, client_of, environment, serving
 
 PASSWORD = "a heron on the roof"
 PAGES = ("/", "/day/2026-05-22", "/detections", "/detections/1", "/species", "/species/Parus%20major", "/health")
@@ -51,7 +51,7 @@ def stranger(locked) -> Iterator[httpx.Client]:
 # The password
 
 
-def test_the_password_is_kept_as_a_hash_that_only_its_owner_reads(tmp_path):
+def test_the_password_is_kept_as_a_hash_that_only_its_owner_reads(program, tmp_path):
     path, config = tmp_path / "folder" / "web-password", tmp_path / "station.toml"
     config.write_text(f'[web]\npassword_file = "{path}"\n')
     command = program("web", "password", "--stdin", "--config", config)
@@ -72,7 +72,9 @@ def test_the_password_is_kept_as_a_hash_that_only_its_owner_reads(tmp_path):
 
 
 @pytest.mark.parametrize(("words", "named"), [(("serve",), ""), (("listen", "-", "--web"), "--web-address: ")])
-def test_another_address_without_a_password_is_refused_in_one_line(words, named, recorded, starter_pack, tmp_path):
+def test_another_address_without_a_password_is_refused_in_one_line(
+    program, words, named, recorded, starter_pack, tmp_path
+):
     journal = tmp_path / "journal.sqlite"
     journal.write_bytes((recorded / "journal.sqlite").read_bytes())
     command = program(*words, "--journal", journal, "--pack", starter_pack, "--web-address", "0.0.0.0", "--web-port", 0)
@@ -85,7 +87,7 @@ def test_another_address_without_a_password_is_refused_in_one_line(words, named,
     ]
 
 
-def test_a_port_that_is_taken_is_an_error_of_one_line(recorded, starter_pack, tmp_path, served):
+def test_a_port_that_is_taken_is_an_error_of_one_line(program, recorded, starter_pack, tmp_path, served):
     journal = tmp_path / "journal.sqlite"
     journal.write_bytes((recorded / "journal.sqlite").read_bytes())
     port = urlsplit(served.url).port
