@@ -189,6 +189,8 @@ def song(seconds: float, rate_hz: int, channels: int = 1) -> np.ndarray:
 
 
 LENGTHS_S = (0.3, 1.4, 2.1, 6.0, 10.0, 12.5, 30.0)
+FILLED_AND_CUT_S = (1.4, 12.5)
+EVERY_LENGTH_HZ = (22_050, 48_000)  # resampled, and not: what is done with a length does not depend on the rate
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
@@ -196,7 +198,7 @@ def test_a_clip_has_the_vector_of_the_released_code(
     rate_hz: int, official: Official, recogniser: Recogniser, tmp_path: Path
 ) -> None:
     cosines = {}
-    for seconds in LENGTHS_S:
+    for seconds in LENGTHS_S if rate_hz in EVERY_LENGTH_HZ else FILLED_AND_CUT_S:
         path = tmp_path / f"{seconds}.wav"
         sound = song(seconds, rate_hz, channels=1 + (seconds == 2.1)) + (0.02 if seconds == 6.0 else 0.0)  # an offset
         soundfile.write(path, sound, rate_hz, subtype="PCM_16")
