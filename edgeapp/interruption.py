@@ -92,6 +92,28 @@ def held() -> Iterator[None]:
         check()
 
 
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Let a signal end what waits for another program, within `held` as well: it may wait for ever.
+
+    Raises
+    ------
+    Interrupted
+        In the block, or at its beginning once a signal has come: after it nobody is waited for.
+    """
+    global _depth
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    depth, _depth = _depth, 0
+    try:
+        if _received is not None:
+            raise Interrupted
+        yield
+    finally:
+        _depth = depth
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
     global _received
     _received = number

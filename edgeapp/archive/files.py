@@ -55,9 +55,9 @@ class Outcome:
     last : str or None
         The file that was ended last, done or failed.
     next : str or None
-        The first file that is left, where the run was stopped before its end.
-    left : int
-        How many are left then; counted up to `MOST_COUNTED`.
+        The first file that is left, where the run was stopped before its end; None also where no other was listed yet.
+    left : int or None
+        How many are left then; counted up to `MOST_COUNTED`. None where they were still being listed.
     stopped : OutputError or Interrupted, optional
         Why it was stopped.
     """
@@ -69,7 +69,7 @@ class Outcome:
     partly: int = 0
     last: str | None = None
     next: str | None = None
-    left: int = 0
+    left: int | None = 0
     stopped: OutputError | KeyboardInterrupt | None = None
 
     @property
@@ -149,6 +149,7 @@ def identify(
     named = naming or Naming()
     noted: set[str] = set()  # what holds for all files is told with the first
     left = iter(inputs)
+    asking = False  # for the next of them, which may wait for whoever lists them
 
     def end(file: str, fault: str | None) -> None:
         nonlocal given, failed, last, at
@@ -196,7 +197,9 @@ def identify(
     try:
         while True:
             with interruption.held():
+                asking = True
                 at = next(left, None)
+                asking = False
             if at is None:
                 return Outcome(given, done, failed, passed_over, partly, last)
             file = at.path
@@ -226,11 +229,18 @@ def identify(
                     end(file, fault)
     except (OutputError, KeyboardInterrupt) as stopped:
         interruption.accept()
-        rest = at if at is not None else next(left, None)
-        if rest is None:  # it came when all was done
-            return Outcome(given, done, failed, passed_over, partly, last)
-        n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
-        return Outcome(given, done, failed, passed_over, partly, last, rest.path, n_left, stopped)
+        rest, n_left = at, None
+        try:
+            if rest is None and not asking:
+                rest = next(left, None)
+                if rest is None:  # it came when all was done
+                    return Outcome(given, done, failed, passed_over, partly, last)
+            if rest is not None:
+                n_left = 1 + sum(1 for _ in islice(left, MOST_COUNTED))
+        except KeyboardInterrupt:  # by `interruption.waiting`: whoever lists the others is not waited for
+            pass
+        next_path = rest.path if rest is not None else None
+        return Outcome(given, done, failed, passed_over, partly, last, next_path, n_left, stopped)
 
 
 def write_windows(

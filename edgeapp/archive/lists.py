@@ -5,7 +5,10 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import BinaryIO
+
+from edgeapp import interruption
 
 LIST = "@"
 
@@ -28,9 +31,9 @@ def names_of(file: BinaryIO) -> Iterator[str]:
     OSError, ValueError
         It cannot be read, or is no list.
     """
-    first = file.read(_LIST_BYTES)
+    first = _piece(file)
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        for line in (first + file.read()).decode("utf-16").splitlines():
+        for line in (first + _piece(file, -1)).decode("utf-16").splitlines():
             if line:
                 yield line
         return
@@ -40,13 +43,18 @@ def names_of(file: BinaryIO) -> Iterator[str]:
         *whole, rest = rest.split(separator)
         for name in whole:
             yield from _listed_name(name, separator)
-        more = file.read(_LIST_BYTES)
+        more = _piece(file)
         if not more:
             break
         rest += more
         if len(rest) > 2 * _LIST_BYTES:
             raise ValueError("has no file names in it")
     yield from _listed_name(rest, separator)
+
+
+def _piece(file: BinaryIO, size: int = _LIST_BYTES) -> bytes:
+    with nullcontext() if file.seekable() else interruption.waiting():  # who writes into a pipe may never be done
+        return file.read(size)
 
 
 def _listed_name(name: bytes, separator: bytes) -> Iterator[str]:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from typing import IO, BinaryIO
 
+from edgeapp import interruption
 from edgeapp.audio.pcm import PcmSource
 from edgeapp.audio.source import AudioSource
 from edgeapp.errors import AudioError
@@ -66,10 +67,10 @@ def spooled(stream: BinaryIO, name: str, head: bytes = b"") -> BinaryIO:
     try:
         file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # given away open
         try:
-            piece = head or stream.read(PIECE)
+            piece = head or _piece(stream, PIECE)
             while piece:
                 file.write(piece)
-                piece = stream.read(PIECE)
+                piece = _piece(stream, PIECE)
             file.seek(0)
         except BaseException:
             file.close()
@@ -96,7 +97,9 @@ def from_named_pipe(path: str) -> BinaryIO:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without a writer it would be waited for in vain
     with open(descriptor, "rb", buffering=0) as stream:
-        if not select.select([descriptor], [], [], WRITER_S)[0]:
+        with interruption.waiting():
+            written = select.select([descriptor], [], [], WRITER_S)[0]
+        if not written:
             raise AudioError(
                 f"{path}: is a named pipe into which nobody writes", "start the program that writes into it"
             )
@@ -123,6 +126,11 @@ class _Resumed:
 def _read(stream: BinaryIO, size: int) -> bytes:
     """As many bytes, or all there are."""
     found = b""
-    while len(found) < size and (piece := stream.read(size - len(found))):
+    while len(found) < size and (piece := _piece(stream, size - len(found))):
         found += piece
     return found
+
+
+def _piece(stream: BinaryIO, size: int) -> bytes:
+    with interruption.waiting():
+        return stream.read(size)

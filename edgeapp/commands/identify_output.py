@@ -20,6 +20,7 @@ from edgeapp.config.panels import OUTPUT
 from edgeapp.errors import BiovitaError, OutputError, UsageError
 from edgeapp.file_names import printable
 from edgeapp.outputs.writer import APPENDED, check_format
+from edgeapp.terminal import counted
 
 AppendOption = Annotated[
     bool,
@@ -97,13 +98,18 @@ def ended_early(outcome: Outcome, format: str, output: Path | None) -> BiovitaEr
         exit_code = interruption.exit_code()
         said = f"interrupted ({signal.Signals(exit_code - interruption.BY_SIGNAL).name})"
         remedies = []
-    more = "more than " if outcome.left > MOST_COUNTED else ""
-    said += f": {outcome.done} of {more}{outcome.given + outcome.left} files done"
+    if outcome.left is None:
+        said += f": {counted(outcome.done, 'file')} done, others were still being listed"
+    else:
+        more = "more than " if outcome.left > MOST_COUNTED else ""
+        said += f": {outcome.done} of {more}{outcome.given + outcome.left} files done"
     if outcome.failed:
         said += f", {outcome.failed} failed"
     if outcome.last is not None:
         said += f", the last {outcome.last}"
-    options = [f"--from {shlex.quote(outcome.next or '')}"] if outcome.last is not None else []
+    options = []
+    if outcome.last is not None:
+        options.append(f"--from {shlex.quote(outcome.next)}" if outcome.next is not None else "the files after it")
     if outcome.written and output is not None:
         said += f"; their results are in {output}"
         options.append("--append" if format in APPENDED else "another --output")

@@ -60,6 +60,14 @@ def stopped_at_the_third(songs: list[str], number: int, *words: object) -> subpr
     return process
 
 
+def told_by(process: subprocess.Popen) -> str:
+    """What it says to its end, while its standard input stays open."""
+    with process.stderr, process.stdin:
+        told = process.stderr.read()
+        process.wait(60)
+    return told
+
+
 def heard(text: str, format: str) -> list[str]:
     """The recordings of some results, in their order; the results are whole."""
     assert text.endswith("\n")
@@ -88,7 +96,7 @@ def test_what_was_done_is_kept_and_the_line_says_how_to_go_on(songs, toy_pack, t
     out = tmp_path / "out"
     words = ("--pack", toy_pack, "--format", format, "--output", out)
     process = stopped_at_the_third(songs, number, *words)
-    _, told = process.communicate(timeout=60)
+    told = told_by(process)
 
     assert process.returncode == CODES[number]
     assert len(told.splitlines()) == 1 and told.startswith(
@@ -124,6 +132,33 @@ def test_a_recording_is_kept_with_all_its_channels_or_with_none(run, record, tmp
     assert heard(out.read_text(), "csv") == [songs[0]] * 2
 
 
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        (["@-"], "0 files done, others were still being listed; run it again"),
+        (["0.wav", "@-"], "1 file done, others were still being listed, the last 0.wav; their results are in out.csv;"),
+        (["0.wav", "pipe.wav", "1.wav"], "1 of 3 files done, the last 0.wav; their results are in out.csv;"),
+    ],
+    ids=["list", "list after a file", "named pipe"],
+)
+def test_a_signal_ends_what_waits_for_another_program(songs, toy_pack, tmp_path, inputs, told):
+    os.mkfifo(tmp_path / "pipe.wav")
+    writer = os.open(tmp_path / "pipe.wav", os.O_RDWR)
+    os.write(writer, b"RIFF")
+    process = identify(*inputs, "--pack", toy_pack, "-f", "csv", "-o", "out.csv", cwd=tmp_path)
+    while not (tmp_path / "out.csv").exists() and not list(tmp_path.glob(".out*")):
+        time.sleep(0.05)
+    if "0.wav" in inputs:
+        process.stderr.readline()  # a note on it
+    process.stdin.write("1.wav\n")
+    process.stdin.flush()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert told_by(process).startswith(f"biovita-edge: interrupted (SIGTERM): {told}")
+    assert process.returncode == 143
+    os.close(writer)
+
+
 def test_nothing_is_replaced_where_nothing_was_done(toy_pack, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("former\n")
@@ -132,7 +167,7 @@ def test_nothing_is_replaced_where_nothing_was_done(toy_pack, tmp_path):
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    told = told_by(process)
     assert process.returncode == 130
     assert told.splitlines()[0].startswith("biovita-edge: interrupted")
     assert out.read_text() == "former\n" and not list(tmp_path.glob(".out*"))
