@@ -20,8 +20,8 @@ NOT_ARM64 := what_is_held_does_not_grow
 
 # Two runs beside each other: each process collects all the tests of its run, and those of a device need no torch.
 # More than the cores of a small machine: many tests of a device wait for sounds that are played.
-EDGEAPP_WORKERS ?= 3
-OTHER_WORKERS ?= 2
+EDGEAPP_WORKERS ?= 4
+OTHER_WORKERS ?= 3
 PYTEST = .venv-test/bin/python -m pytest --dist loadfile --no-loadscope-reorder
 MARKED := -m 'not slow'
 

@@ -175,15 +175,18 @@ def test_nothing_is_replaced_where_nothing_was_done(toy_pack, tmp_path):
 
 def test_a_second_signal_ends_at_once_and_the_next_run_clears_up(songs, toy_pack, tmp_path):
     out = tmp_path / "out.csv"
-    held = (
-        "from edgeapp import interruption; block = interruption.held(); block.__enter__()\n"
+    held = (  # a sound is opened where signals are put off
+        "import sys, time, edgeapp.commands.identify as commands\n"
+        "def opened(*given): print('opening', file=sys.stderr, flush=True); time.sleep(60)\n"
+        "commands._piped = opened\n"
         "from edgeapp.cli import main; main()"
     )
     command = [*PYTHON, "-c", held, "identify", songs[0], "-", "--pack", toy_pack, "-f", "csv", "-o", out]
     process = subprocess.Popen(
         [*map(str, command)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
-    process.stderr.readline()
+    while "opening" not in process.stderr.readline():
+        pass
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert process.poll() is None, "what must not be cut in two goes on"
