@@ -21,9 +21,9 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from edgeapp.archive.questions.again import Search, recognised  # noqa: E402
-from edgeapp.archive.questions.nearest import cosines  # noqa: E402
-from edgeapp.archive.questions.selection import taxa_called  # noqa: E402
+from edgeapp.archive.queries.again import Search, recognised  # noqa: E402
+from edgeapp.archive.queries.nearest import cosines  # noqa: E402
+from edgeapp.archive.queries.selection import taxa_called  # noqa: E402
 from edgeapp.archive.recognition import Recognition  # noqa: E402
 from edgeapp.archive.results.dataset import DataSet  # noqa: E402
 from edgeapp.archive.results.vectors import vectors_of  # noqa: E402

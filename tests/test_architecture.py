@@ -77,7 +77,7 @@ CALLS_IT = {
 }
 RECOGNISING = (
     "edgeapp/archive/files.py",  # identify, archive
-    "edgeapp/archive/questions/again.py",  # archive search and archive recognise
+    "edgeapp/archive/queries/again.py",  # archive search and archive recognise
     "edgeapp/station/classifier.py",  # listen
     "trainer/evaluate.py",
     "trainer/calibrate.py",

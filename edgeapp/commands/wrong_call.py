@@ -36,7 +36,7 @@ def line_of(error: Any, program: str) -> str:
 
 
 @functools.cache
-def made(app: typer.Typer) -> Any:
+def commands_of(app: typer.Typer) -> Any:
     """The commands of a program; typer reads the signatures of its functions, once where a process runs several."""
     return typer.main.get_command(app)
 
@@ -44,7 +44,7 @@ def made(app: typer.Typer) -> Any:
 def run(app: typer.Typer, program: str) -> int:
     """Run the commands of a program; every error of a user is one line on standard error. The exit code."""
     try:
-        return made(app)(prog_name=program, standalone_mode=False) or 0
+        return commands_of(app)(prog_name=program, standalone_mode=False) or 0
     except BiovitaError as error:
         tell(f"error: {error}")
         return error.exit_code

@@ -27,7 +27,7 @@ COLUMNS = ("query", "similarity", "file", "start_s", "end_s", "time")
 
 
 class Near(Protocol):
-    """A window that is like something, see `edgeapp.archive.questions.nearest.Near`."""
+    """A window that is like something, see `edgeapp.archive.queries.nearest.Near`."""
 
     @property
     def recording(self) -> Recording: ...

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from edgeapp.runtime import encoders
 from edgeapp.runtime.tensorrt import cache, cuda
 from edgeapp.runtime.tensorrt.build import Library
 from gallery.migrating import Database
+from tests.conftest import PROJECT
 from tests.edgeapp import forks as forked
 from tests.edgeapp import toy_pack as toy
 from tests.edgeapp.fake_tensorrt import FakeDriver, FakeTensorRT
@@ -34,7 +36,7 @@ from tests.edgeapp.pulse_server import PulseServer, pulse_server
 
 @pytest.fixture(scope="session", autouse=True)
 def first_journal() -> Iterator[Callable[[Database], None]]:
-    """Fill an empty journal with what the migrations made of the first one: they take 45 ms, and a copy of it one.
+    """Fill an empty journal with what the migrations made of the first one: they take 45 ms, a copy of it 2.
 
     Gives the migrations themselves, for a test of what happens while they run.
     """
@@ -153,6 +155,25 @@ def run(toy_pack: Path) -> Callable[..., Result]:
         if args[:1] == ["identify"] and "--pack" not in args:
             args += ["--pack", str(toy_pack)]
         return CliRunner().invoke(app, args, input=input)
+
+    return call
+
+
+@pytest.fixture
+def peak_mib(toy_pack: Path) -> Callable[..., float]:
+    """The most memory that ``identify`` has, with the toy pack, in a process of its own."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the memory of a process is read in /proc")
+    # Not that of getrusage, which begins at the memory of the process that starts this one.
+    code = (
+        "import re, sys\nfrom edgeapp.cli import main\ntry:\n main()\nfinally:\n"
+        " print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1], file=sys.stderr)"
+    )
+
+    def call(*words: object) -> float:
+        command = [sys.executable, "-c", code, "identify", *map(str, words), "--pack", str(toy_pack), "-q"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=True)
+        return int(done.stderr) / 1024
 
     return call
 

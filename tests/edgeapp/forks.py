@@ -31,6 +31,8 @@ with contextlib.suppress(ImportError):
 LOADED = """
 import atexit, contextlib, fcntl, gc, marshal, multiprocessing, os, select, signal, socket, sys
 import threading
+from os import fork, pidfd_open, waitid  # what is run first may take them away
+from signal import SIGKILL
 exec(sys.argv[3])
 import edgeapp.audio.formats.opening, edgeapp.outputs.table, edgeapp.recognition.recogniser
 import jinja2.ext, numpy.fft, numpy.ma, onnxruntime, PIL.Image, platformdirs.unix, soundfile, soxr
@@ -53,15 +55,15 @@ def keep(wanted):  # one command: it is killed when whoever wanted it is
     while len(message) < length:
         message += wanted.recv(1 << 20)
     words, environment, folder, numbers, ignored = marshal.loads(message)
-    child = os.fork()
+    child = fork()
     if not child:
         command(wanted, words, environment, folder, dict(zip(numbers, given)), ignored)
     for file in given:
         os.close(file)
     wanted.sendall(child.to_bytes(4, "big"))
-    ends = os.pidfd_open(child)
+    ends = pidfd_open(child)
     if ends not in select.select([ends, wanted], [], [])[0]:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, SIGKILL)
     ended = os.waitpid(child, 0)[1]
     with contextlib.suppress(BrokenPipeError):  # whoever wanted it was killed
         wanted.sendall(ended.to_bytes(4, "big"))
@@ -108,13 +110,13 @@ def command(wanted, words, environment, folder, files, ignored):
 with socket.socket(fileno=int(sys.argv[1])) as door:
     while True:
         wanted = door.accept()[0]
-        if not os.fork():
+        if not fork():
             door.close()
             keep(wanted)
             os._exit(0)
         wanted.close()
         with contextlib.suppress(ChildProcessError):
-            while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+            while waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
                 pass
 """
 

@@ -9,8 +9,6 @@ import json
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,43 +47,11 @@ for module, names in {NAMES}.items():
     for name in names:
         vars(importlib.import_module(module)).pop(name, None)
 """
-# Loaded once, and a copy of it for each command line: to load the program takes longer than most of them.
-PROGRAM = (
-    "import os\nfork = os.fork\n"
-    + WITHOUT_POSIX
-    + """
-import json, os, traceback
-from edgeapp.cli import COMMANDS, command_of, main
-for name in COMMANDS:
-    command_of(name)
-sent = sys.stdin
-for line in sent:
-    wanted = json.loads(line)
-    child = fork()
-    if not child:
-        os.chdir(wanted["folder"])
-        os.environ.update(wanted["environment"])
-        for number, name in ((0, os.devnull), (1, wanted["out"]), (2, wanted["err"])):
-            file = os.open(name, os.O_RDWR | os.O_CREAT)
-            os.dup2(file, number)
-            os.close(file)
-        sys.stdin = open(0, closefd=False)
-        sys.argv[1:] = wanted["words"]
-        code = 0
-        try:
-            exec(wanted["code"])
-        except SystemExit as ended:
-            code = ended.code or 0
-        except BaseException:
-            traceback.print_exc()
-            code = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-)
+MAIN = "import sys\nfrom edgeapp.cli import main\nmain()"
+# Several command lines, one after the other.
 SEVERAL = """
+import json, sys
+from edgeapp.cli import main
 for words in json.loads(sys.argv[1]):
     sys.argv[1:] = words
     try:
@@ -95,31 +61,17 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-@pytest.fixture(scope="module")
-def loaded() -> Iterator[subprocess.Popen[str]]:
-    """The program without what only POSIX has: what is sent to it, it does in a copy, and answers with the code."""
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    command, pipe = [sys.executable, "-c", PROGRAM], subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
-        yield process
-        process.stdin.close()
-    assert process.returncode == 0
-
-
 @pytest.fixture
-def program(tmp_path, toy_pack, loaded):
+def program(tmp_path, forks):
     """Run the command line, or Python, without what only POSIX has."""
 
-    def call(*words: object, code: str = "main()", expected: int = 0) -> str:
+    def call(*words: object, code: str = MAIN, expected: int = 0) -> str:
         folders = {name: str(tmp_path / "home") for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
-        out, err = (tmp_path / name for name in ("standard output", "standard error"))
-        for file in (out, err):
-            file.write_text("")
-        wanted = {"words": list(map(str, words)), "code": code, "folder": str(tmp_path), "environment": folders}
-        loaded.stdin.write(json.dumps({**wanted, "out": str(out), "err": str(err)}) + "\n")
-        loaded.stdin.flush()
-        assert int(loaded.stdout.readline()) == expected, err.read_text()
-        return out.read_text()
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT), **folders}
+        command = [*forks.python(environment, first=WITHOUT_POSIX), "-c", code, *map(str, words)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == expected, done.stderr
+        return done.stdout
 
     return call
 
@@ -173,7 +125,7 @@ def test_sound_on_standard_input_is_identified(program, night, toy_pack, tmp_pat
     piped = tmp_path / "piped"
     sound = night / "a.wav"
     piped.write_bytes(sound.read_bytes() if kind == "wav" else sound.read_bytes()[44:])
-    code = f"sys.stdin = open({str(piped)!r})\nmain()"
+    code = f"import sys\nsys.stdin = open({str(piped)!r})\nfrom edgeapp.cli import main\nmain()"
 
     found = program("identify", "-", "--pack", toy_pack, "--pcm-rate", toy.RATE_HZ, "-f", "csv", code=code)
     assert "Parus major" in found

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.questions.replay import replay, run_of
+from edgeapp.archive.queries.replay import replay, run_of
 from edgeapp.commands.archive.results import (
     FolderOption,
     LeastConfidenceOption,

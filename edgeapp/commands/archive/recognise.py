@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.questions.again import Workers, continues
+from edgeapp.archive.queries.again import Workers, continues
 from edgeapp.archive.results.dataset import EMBEDDINGS, WINDOWS, DataSet
 from edgeapp.archive.results.folder import check, earlier
 from edgeapp.archive.results.folder import opened as opened_to_write

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgeapp.archive.questions.selection import Selection, folder_prefixes, taxa_called
-from edgeapp.archive.questions.summary import Sites
+from edgeapp.archive.queries.selection import Selection, folder_prefixes, taxa_called
+from edgeapp.archive.queries.summary import Sites
 from edgeapp.archive.results import lock
 from edgeapp.archive.results.dataset import DataSet
 from edgeapp.clock.zones import zone_of

@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from edgeapp.archive.questions.again import Search
-from edgeapp.archive.questions.selection import taxa_called
+from edgeapp.archive.queries.again import Search
+from edgeapp.archive.queries.selection import taxa_called
 from edgeapp.archive.recognition import Loaded
 from edgeapp.audio.names import why_no_file
 from edgeapp.commands.archive.again import loaded_for
@@ -121,7 +121,7 @@ def search(
         else:
             if min_confidence:
                 raise UsageError("--min-confidence needs a taxon: what is alike has no confidence", "omit it")
-            from edgeapp.archive.questions.nearest import nearest
+            from edgeapp.archive.queries.nearest import nearest
 
             near = nearest(data, _embedding(query, loaded), limit, selection)
             whole = {one.recording.file: str(data.path(one.recording.file)) for one in near}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeapp.archive.questions.summary import KEYS, SITE, Sites, summary
+from edgeapp.archive.queries.summary import KEYS, SITE, Sites, summary
 from edgeapp.commands.archive.results import (
     DepthOption,
     FolderOption,
@@ -79,7 +79,7 @@ def summarise(
     found = summary(data, keys, selection, times, sites)
     if not found.effort and not found.counts:
         raise UsageError(f"{results}: no recording is selected", "select less, or hear some with `archive`")
-    from edgeapp.archive.questions.summary_outputs import heat_map, print_table, write_csv, write_json
+    from edgeapp.archive.queries.summary_outputs import heat_map, print_table, write_csv, write_json
 
     if csv is not None:
         with Destination(csv, "--csv") as table:

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import PurePath
 from typing import Any
 
-from edgeapp.archive.questions.best import Row, best, paths_of
-from edgeapp.archive.questions.calendar import UNKNOWN
-from edgeapp.archive.questions.replay import dicts, file_of
-from edgeapp.archive.questions.selection import Selection
-from edgeapp.archive.questions.summary import Effort, Sites, Summary, TaxonName, summary
+from edgeapp.archive.queries.best import Row, best, paths_of
+from edgeapp.archive.queries.calendar import UNKNOWN
+from edgeapp.archive.queries.replay import dicts, file_of
+from edgeapp.archive.queries.selection import Selection
+from edgeapp.archive.queries.summary import Effort, Sites, Summary, TaxonName, summary
 from edgeapp.archive.results.dataset import DETECTIONS, FILES, DataSet
 from edgeapp.detections.document import CLOCK_UNSET
 from edgeapp.errors import UsageError
@@ -53,7 +53,7 @@ class Look:
     zone : tzinfo or None
         Of all times; the machine's own clock for None.
     site_depth : int or None
-        See `edgeapp.archive.questions.summary.Sites`.
+        See `edgeapp.archive.queries.summary.Sites`.
     words : sequence of (str, str)
         What was selected, for a person.
     licences : sequence of (str, str)

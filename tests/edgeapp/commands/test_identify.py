@@ -564,19 +564,9 @@ def test_a_reader_that_leaves_is_no_crash(toy_pack, record, forks):
 
 
 @pytest.mark.parametrize("format", ["json", pytest.param("table", marks=pytest.mark.slow)])
-def test_memory_does_not_grow_with_the_recording(toy_pack, record, format):
-    def peak_mib(path: str) -> float:
-        # Not that of getrusage, which begins at the memory of the process that starts this one.
-        code = (
-            "import re, sys\nfrom edgeapp.cli import main\ntry:\n main()\nfinally:\n"
-            " print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1], file=sys.stderr)"
-        )
-        done = program("identify", path, "--pack", toy_pack, "-q", "-f", format, code=code)
-        assert done.returncode == 0
-        return int(done.stderr) / 1024
-
+def test_memory_does_not_grow_with_the_recording(peak_mib, record, format):
     short, long = (record(f"{seconds}.wav", toy.tone(1000, 2000, seconds=seconds)) for seconds in (100, 1300))
-    assert peak_mib(long) < peak_mib(short) + 15  # 20 minutes are 37 MiB of samples
+    assert peak_mib(long, "-f", format) < peak_mib(short, "-f", format) + 15  # 20 minutes are 37 MiB of samples
 
 
 def test_nothing_is_imported_before_it_is_used(toy_pack, tit):

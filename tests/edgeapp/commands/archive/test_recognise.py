@@ -73,7 +73,7 @@ def test_a_place_of_the_archive_still_counts(run, recordings, toy_copy, tmp_path
 
 
 def test_it_goes_on_where_it_was_stopped(run, two_sites, recordings, toy_pack, few, tmp_path, monkeypatch):
-    from edgeapp.archive.questions import again
+    from edgeapp.archive.queries import again
 
     heard(tmp_path / "old", recordings, toy_pack, gallery=few, a_part=1)
     whole, calls = again.recognise_part, []

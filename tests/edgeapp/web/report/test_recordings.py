@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -418,18 +417,7 @@ def test_a_gallery_without_a_thumbnail_shows_the_credits(run, toy_pack, duet, tm
     assert item.text == "Photo without a thumbnail: Parus major , A. Author , all rights reserved"
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read in /proc")
-def test_memory_does_not_grow_with_the_recording(toy_pack, record, tmp_path):
-    def peak_mib(path):
-        # Not that of getrusage, which begins at the memory of the process that starts this one.
-        code = (
-            "import re, sys\nfrom edgeapp.cli import main\ntry:\n main()\nfinally:\n"
-            " print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())[1], file=sys.stderr)"
-        )
-        words = ("identify", path, "--pack", str(toy_pack), "-q", "--report", str(tmp_path / "report.html"))
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=PROJECT)
-        assert done.returncode == 0
-        return int(done.stderr) / 1024
-
+def test_memory_does_not_grow_with_the_recording(peak_mib, record, tmp_path):
     short, long = (record(f"{seconds}.wav", toy.tone(1000, seconds=seconds)) for seconds in (400, 1600))
-    assert peak_mib(long) < peak_mib(short) + 20  # 20 minutes are 37 MiB of samples
+    written = ("--report", tmp_path / "report.html")
+    assert peak_mib(long, *written) < peak_mib(short, *written) + 20  # 20 minutes are 37 MiB of samples

@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeapp.archive.expectation import Expected, without_own
 from edgeapp.archive.files import notes_of_pack, write_windows
-from edgeapp.archive.questions.replay import (
+from edgeapp.archive.queries.replay import (
     ByRecording,
     Channels,
     Replayed,
@@ -30,7 +30,7 @@ from edgeapp.archive.questions.replay import (
     window_of,
     with_whole_path,
 )
-from edgeapp.archive.questions.selection import Selection
+from edgeapp.archive.queries.selection import Selection
 from edgeapp.archive.recognition import Loaded, Recognition
 from edgeapp.archive.results.dataset import FILES, WINDOWS, DataSet
 from edgeapp.archive.results.parts import Parts

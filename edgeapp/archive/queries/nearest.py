@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.archive.questions.calendar import times_ms
-from edgeapp.archive.questions.replay import recording_of
-from edgeapp.archive.questions.selection import Selection
+from edgeapp.archive.queries.calendar import times_ms
+from edgeapp.archive.queries.replay import recording_of
+from edgeapp.archive.queries.selection import Selection
 from edgeapp.archive.results.dataset import EMBEDDINGS, FILES, DataSet
 from edgeapp.archive.results.vectors import Vectors, vectors_of
 from edgeapp.outputs.writer import Recording

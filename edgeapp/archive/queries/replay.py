@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeapp.archive.questions.selection import Selection
+from edgeapp.archive.queries.selection import Selection
 from edgeapp.archive.results.dataset import DETECTIONS, FILES, WINDOWS, DataSet
 from edgeapp.clock.system import Moment
 from edgeapp.detections.document import CLOCK_SET

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeapp.archive.questions.replay import file_of
-from edgeapp.archive.questions.selection import Selection
-from edgeapp.archive.questions.summary import TaxonName
+from edgeapp.archive.queries.replay import file_of
+from edgeapp.archive.queries.selection import Selection
+from edgeapp.archive.queries.summary import TaxonName
 from edgeapp.archive.results.dataset import DETECTIONS, FILES, DataSet
 
 COLUMNS = ("taxon_rank", "taxon_scientific_name", "taxon_common_name", "confidence")

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from edgeapp.archive.questions.calendar import UNKNOWN, Calendar
-from edgeapp.archive.questions.summary import Effort, Summary, TaxonName, taxa_totals
+from edgeapp.archive.queries.calendar import UNKNOWN, Calendar
+from edgeapp.archive.queries.summary import Effort, Summary, TaxonName, taxa_totals
 from edgeapp.detections.document import DECIMALS
 from edgeapp.file_names import printable
 from edgeapp.outputs.heat_map import HeatMap

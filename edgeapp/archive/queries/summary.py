@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeapp.archive.questions.calendar import PERIODS, Calendar, quarters_of, spread, times_ms
-from edgeapp.archive.questions.selection import Selection
+from edgeapp.archive.queries.calendar import PERIODS, Calendar, quarters_of, spread, times_ms
+from edgeapp.archive.queries.selection import Selection
 from edgeapp.archive.results.dataset import DETECTIONS, FILES, WINDOWS, DataSet
 
 if TYPE_CHECKING:

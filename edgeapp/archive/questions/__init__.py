@@ -1,1 +1,0 @@
-"""What is asked of the results of an archive: selections, summaries, the same output again, and what sounds alike."""
