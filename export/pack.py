@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from edgeapp.pack.format import Pack, write_pack_json
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
@@ -67,12 +68,14 @@ def write_pack(
     Raises
     ------
     ExportError
-        When `out` exists and is not a pack, or cannot be written.
+        When `out` exists and is not a pack, or cannot be written, or the checkpoint has no image tower.
     ParityError
         When a graph does not agree with the checkpoint; nothing is written.
     """
+    preset, model = checkpoint.config.preset, checkpoint.model.cpu()
+    if isinstance(model.image, nn.Identity):
+        raise ExportError(f"{checkpoint.folder}: has no image tower", "distil a teacher of stage 2, which has one")
     with new_pack(out) as folder:
-        preset, model = checkpoint.config.preset, checkpoint.model.cpu()
         for name, exported in graphs.items() if graphs else ():
             shutil.copyfile(exported, folder / name)
         if graphs is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -36,6 +36,7 @@ from trainer.published import BIOLINGUAL
 from trainer.ranks import join
 from trainer.stages import AudioText, AudioTextImage, Base, Stage, Student
 from trainer.teacher import Agreement, Teacher, open_teacher, preset_of_student, same_split, same_teacher
+from trainer.tuned import open_tuned, unheard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class Options(RunOptions):
     audio: str | None = None
     bioclip: str | None = None
     teacher: Path | None = None  # of a student
+    pack: str | None = None  # with the audio encoder of a teacher that has none
 
 
 def pick_device(name: str) -> torch.device:
@@ -118,9 +120,13 @@ class Session(Messages):
         self.preset = options.preset
         self.teacher: Teacher | None = None
         if options.teacher:
-            self.teacher = open_teacher(options.teacher, self.device)
+            self.teacher = open_teacher(options.teacher, self.device, options.pack, options.threads)
             same_split(self.teacher.loaded.config, options.teacher, options.held_out, options.seed)
             self.preset = preset_of_student(options.preset, self.teacher)
+        self.trunk = ""
+        if options.audio and self.preset.towers.family == "starter":
+            self.trunk = open_tuned(Path(options.audio))[1]
+            unheard(Path(options.audio), options.held_out, options.seed)
         self.data = self.open_data()
         self.failed: list[str] = []
         self.report(self.data.manifest.missing)
@@ -209,7 +215,14 @@ class Session(Messages):
         )
         before = self.preset.stages[stage].after
         earlier = [self.options.out / FOLDER_OF[before]] if before else []
-        record(self.options.out / FOLDER_OF[stage], rows, [*earlier, *filter(None, [self.options.teacher])])
+        if self.trunk:
+            earlier.append(Path(cast(str, self.options.audio)))
+        published = [self.teacher.weights] if self.teacher and self.teacher.weights else []
+        record(
+            self.options.out / FOLDER_OF[stage],
+            chain(published, rows),
+            [*earlier, *filter(None, [self.options.teacher])],
+        )
 
     def print_before_and_after(self, folder: Path) -> None:
         """Print the retrieval metrics before the first and after the last epoch, from the log."""
@@ -252,6 +265,10 @@ class Session(Messages):
         )
         if self.teacher:
             same_teacher(config, self.preset.towers, folder)
+        if self.trunk:
+            started = getattr(config.preset.towers, "trunk", "")
+            remedy = "leave out --audio, or use another --out or --restart"
+            checkpoint.require_same(folder, remedy, ("audio trunk", self.trunk, started))
 
     def stage(self, name: str, model: Vita, bank: TextBank) -> Stage:
         """The stage, with its data decoded."""
@@ -281,6 +298,9 @@ class Session(Messages):
             self.tell(
                 "no decision parameters: they need photos and labelled recordings; run python -m trainer calibrate"
             )
+            return
+        if self.teacher and not self.teacher.pictured:
+            self.tell("no decision parameters: they need photos, and the teacher has no image tower")
             return
         if few := too_few(taxa_of(self.data.held_recordings)):
             self.tell(f"decision parameters are fitted on {few}; hold out more, or export with --uncalibrated")

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from edgeapp.pack.installed import load_pack
 from gallery import PROMPT_FORMS, Taxon, read_taxa, starter_taxa
 from trainer import checkpoint
+from trainer.attribution import WEIGHTS, Row
 from trainer.bank import TextBank
 from trainer.checkpoint import Checkpoint, RunConfig
 from trainer.data.sounds import Sounds
@@ -22,18 +24,26 @@ from trainer.evaluate import TEXT_FORM, Embedded, identification, recording_vect
 from trainer.heard import Heard, hear
 from trainer.models.sizes import Towers
 from trainer.models.student import StudentTowers
+from trainer.models.trunk import GivenAudio
 from trainer.models.vita import SoundTower, Vita
 from trainer.presets import AUGMENT_BOTH, STUDENT, Preset
+from trainer.trunk.recordings import PackAudio
 
 TOPS = (1, 5)
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A checkpoint to distil, on a device."""
+    """A checkpoint to distil, on a device.
+
+    Attributes
+    ----------
+    weights : published weights that are part of it, as a row of the attribution
+    """
 
     loaded: Checkpoint
     device: torch.device
+    weights: Row | None = None
 
     @property
     def audio(self) -> SoundTower:
@@ -44,6 +54,11 @@ class Teacher:
     def rate_hz(self) -> int:
         """Sampling rate of its input."""
         return self.loaded.config.preset.mel.rate_hz
+
+    @property
+    def pictured(self) -> bool:
+        """Whether it has an image tower."""
+        return not isinstance(self.loaded.model.image, nn.Identity)
 
     @torch.no_grad()
     def embed(self, sound: np.ndarray, rate_hz: int) -> Tensor:
@@ -60,13 +75,23 @@ class Teacher:
         return checkpoint.taxa_in_order(self.loaded.config, read_taxa(table) if table else starter_taxa())
 
 
-def open_teacher(folder: Path, device: torch.device) -> Teacher:
+def open_teacher(folder: Path, device: torch.device, pack: str | None = None, threads: int = 1) -> Teacher:
     """Load a finished checkpoint to distil.
+
+    One in the space of a pack has no audio tower of its own: its vectors are those of the pack.
+
+    Parameters
+    ----------
+    pack : name or folder of this pack; None for the one that the checkpoint names
 
     Raises
     ------
     CheckpointError
-        When it is missing, damaged or unfinished.
+        When it is missing, damaged or unfinished, or the pack has another space.
+    ConfigError
+        When a pack is given for a checkpoint that has an audio tower.
+    PackError
+        When the pack is missing.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder", "name the teacher's checkpoint with --teacher")
@@ -74,7 +99,17 @@ def open_teacher(folder: Path, device: torch.device) -> Teacher:
         raise CheckpointError(f"{folder}: is unfinished", "finish its training, or name another --teacher")
     loaded = checkpoint.load(folder)
     loaded.model.to(device)
-    return Teacher(loaded, device)
+    if not isinstance(loaded.model.audio, GivenAudio):
+        if pack:
+            raise ConfigError(f"{folder}: has an audio tower of its own", "leave out --pack")
+        return Teacher(loaded, device)
+    name, _, space = loaded.config.data.partition(" ")
+    opened = load_pack(pack or name)
+    if opened.space != space:
+        remedy = "name the pack that it was trained in with --pack"
+        raise CheckpointError(f"{folder}: is in the space {space}, pack {opened.name} in {opened.space}", remedy)
+    loaded.model.audio = PackAudio(opened, threads)
+    return Teacher(loaded, device, (WEIGHTS, "", opened.name, opened.space, "", opened.licence, ""))
 
 
 def same_split(teacher: RunConfig, folder: Path, held_out: float, seed: int) -> None:
@@ -92,9 +127,13 @@ def preset_of_student(small: Preset, teacher: Teacher) -> Preset:
         raise ConfigError(f"preset {small.name} has no student", "leave out --preset")
     own = teacher.loaded.config.preset
     towers = StudentTowers(own.towers, teacher.loaded.space, small.towers.mel, level_dbfs)
-    stages = small.stages
+    own_stage = small.stages[STUDENT]
     if teacher.same_spectrogram(towers):
-        stages = {**stages, STUDENT: replace(stages[STUDENT], augment=AUGMENT_BOTH)}
+        own_stage = replace(own_stage, augment=AUGMENT_BOTH)
+    elif own_stage.augment and own.window_s < small.window_s:
+        shorter = round(own_stage.augment.time_mask_frames * own.window_s / small.window_s)
+        own_stage = replace(own_stage, augment=replace(own_stage.augment, time_mask_frames=shorter))
+    stages = {**small.stages, STUDENT: own_stage}
     return replace(small, towers=towers, stages=stages, window_s=own.window_s, streamed=own.streamed)
 
 

@@ -60,7 +60,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FOLDER",
-            help="Pack with class vectors, for birdnet and trunk; birdnet if not given.",
+            help="Pack with class vectors, for birdnet and trunk; birdnet if not given. For a --teacher trained in the "
+            "space of a pack, that pack, if it is not installed by its name.",
             rich_help_panel=WEIGHTS,
         ),
     ] = None,
@@ -97,7 +98,8 @@ def train(
         typer.Option(
             metavar="NAME|FOLDER",
             help=f"CLAP weights of biovita: {HUB_SOURCE}; or a pack with class vectors, such as birdnet, whose encoder "
-            "stays frozen and gets an adapter.",
+            "stays frozen and gets an adapter. For starter, the folder of a finished student, whose audio trunk it "
+            "starts from.",
             rich_help_panel=WEIGHTS,
         ),
     ] = None,
@@ -204,10 +206,16 @@ def train(
             trunk_options = TrunkOptions(**shared, pack=pack or "birdnet", withhold=withhold)
             session = TrunkSession(trunk_options, Console(stderr=True))
         else:
-            if pack is not None or withhold is not None:
+            if withhold is not None or (pack is not None and teacher is None):
                 raise ConfigError("--pack and --withhold go with the presets birdnet and trunk", "leave them out")
+            if stage == STUDENT:
+                refuse_with("--recipe student", {"--audio": audio, "--bioclip": bioclip})
+            elif chosen.towers.family == "starter":
+                refuse(preset, {"--bioclip": bioclip})
             processes = available_cores() - 1 if workers is None else workers
-            options = Options(**shared, taxa=taxa, workers=processes, audio=audio, bioclip=bioclip, teacher=teacher)
+            options = Options(
+                **shared, taxa=taxa, workers=processes, audio=audio, bioclip=bioclip, teacher=teacher, pack=pack
+            )
             session = Session(options, Console(stderr=True))
         session.train(stage)
     finally:
@@ -217,7 +225,12 @@ def train(
 
 
 def refuse(preset: str, given: dict[str, object]) -> None:
-    """Refuse options that have no effect with a preset.
+    """Refuse options that have no effect with a preset, see `refuse_with`."""
+    refuse_with(f"preset {preset}", given)
+
+
+def refuse_with(what: str, given: dict[str, object]) -> None:
+    """Refuse options that have no effect with something else that was chosen.
 
     Raises
     ------
@@ -226,4 +239,4 @@ def refuse(preset: str, given: dict[str, object]) -> None:
     """
     for option, value in given.items():
         if value is not None:
-            raise ConfigError(f"{option} has no effect with preset {preset}", "leave it out")
+            raise ConfigError(f"{option} has no effect with {what}", "leave it out")

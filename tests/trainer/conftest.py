@@ -11,6 +11,7 @@ import pytest
 from gallery import Taxon, read_taxa
 from tests.conftest import Once
 from tests.trainer import tiny as tiny_set
+from tests.trainer.trunk import classes
 from trainer.data.manifest import Manifest, read_manifest
 from trainer.session import Session
 
@@ -32,6 +33,12 @@ def tiny(once: Once) -> tiny_set.Tiny:
 def run_folder(once: Once, tiny: tiny_set.Tiny) -> Path:
     """Folder of a finished run on the tiny data set; not to be changed."""
     return once("tiny_run", lambda folder: tiny_set.train(folder, tiny))
+
+
+@pytest.fixture(scope="session")
+def linear_pack(once: Once) -> Path:
+    """A pack whose gallery has class vectors alone; not to be changed."""
+    return once("linear_pack", classes.make_pack)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -19,9 +21,18 @@ def from_dict(fields: dict[str, Any]) -> StarterTowers:
 
 
 def load(towers: StarterTowers, origins: Origins) -> tuple[Vita, Tokenizer, StarterTowers]:
-    """Public weights for the trunks of sound and pictures, a new text tower, and a tokenizer of the prompts."""
+    """Public weights for the trunks of sound and pictures, a new text tower, and a tokenizer of the prompts.
+
+    With a student named, its audio trunk takes the place of the public one.
+    """
+    from trainer.tuned import open_tuned  # reads checkpoints, which know the families
+
+    pretrained, tuned = origins.pretrained or default_pretrained(), None
+    if origins.audio:
+        tuned, space = open_tuned(Path(origins.audio))
+        towers = replace(towers, trunk=space)
     tokenizer = learn_tokenizer(origins.texts(), towers.text)
-    return build_starter(towers, origins.pretrained or default_pretrained()), tokenizer, towers
+    return build_starter(towers, pretrained, tuned), tokenizer, towers
 
 
 register(Family("starter", from_dict, build_starter, load, export="mobilenet", begin_student=start_from_teacher))

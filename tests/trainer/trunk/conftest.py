@@ -1,4 +1,4 @@
-"""A pack with class vectors, and names of it trained without some, each made once in a run."""
+"""Names of a pack with class vectors, trained without some of them once in a run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ import pytest
 
 from tests.conftest import Once
 from tests.trainer.trunk import classes
-
-
-@pytest.fixture(scope="session")
-def linear_pack(once: Once) -> Path:
-    """A pack whose gallery has class vectors alone; not to be changed."""
-    return once("linear_pack", classes.make_pack)
 
 
 @pytest.fixture(scope="session")
