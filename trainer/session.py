@@ -27,6 +27,7 @@ from trainer.data.unlabelled import open_unlabelled
 from trainer.errors import ConfigError
 from trainer.evaluate import embed_all, summary
 from trainer.families.registry import Origins, family_of
+from trainer.freed import keep_freed_memory
 from trainer.heard import field_noise, hear
 from trainer.loop import Run, fit
 from trainer.messages import Messages
@@ -117,6 +118,7 @@ class Session(Messages):
             self.device = torch.device("cuda", self.ranks.local)
             torch.backends.cudnn.allow_tf32 = False  # the front end is a convolution, and needs all of float32
         torch.set_num_threads(options.threads)
+        keep_freed_memory()
         self.preset = options.preset
         self.teacher: Teacher | None = None
         if options.teacher:

@@ -21,6 +21,7 @@ from trainer.bank import TextBank
 from trainer.checkpoint import RunConfig
 from trainer.errors import ConfigError
 from trainer.families.registry import Origins, family_of
+from trainer.freed import keep_freed_memory
 from trainer.loop import Run, fit
 from trainer.messages import Messages
 from trainer.models.trunk import TrunkTowers
@@ -71,6 +72,7 @@ class TrunkSession(Messages):
         self.device = pick_device(options.device)
         self.ranks = join(cuda=self.device.type == "cuda")
         torch.set_num_threads(options.threads)
+        keep_freed_memory()
         self.failed: list[str] = []
         self.pack = load_pack(options.pack)
         self.preset = of_pack(options.preset, self.pack)

@@ -163,7 +163,7 @@ def test_a_damaged_default_is_one_line_and_no_other_pack(birdnet, record):
     assert "is not JSON" in only_line(call("identify", tit), 3)
     told = call("pack", "list")
     assert told.exit_code == 3
-    assert [row.split()[:2] for row in told.stdout.splitlines()[1:]] == [["!", "birdnet"], ["starter", "2026.11.5"]]
+    assert [row.split()[:2] for row in told.stdout.splitlines()[1:]] == [["!", "birdnet"], ["starter", "2026.11.28"]]
     assert "unknown whether" in told.stderr
     assert call("identify", EXAMPLE, "--pack", "starter").exit_code == 0
     assert call("pack", "remove", "birdnet").exit_code == 0
