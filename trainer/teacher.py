@@ -24,7 +24,6 @@ from trainer.evaluate import TEXT_FORM, Embedded, identification, recording_vect
 from trainer.heard import Heard, hear
 from trainer.models.sizes import Towers
 from trainer.models.student import StudentTowers
-from trainer.models.trunk import GivenAudio
 from trainer.models.vita import SoundTower, Vita
 from trainer.presets import AUGMENT_BOTH, STUDENT, Preset
 from trainer.trunk.recordings import PackAudio
@@ -99,7 +98,7 @@ def open_teacher(folder: Path, device: torch.device, pack: str | None = None, th
         raise CheckpointError(f"{folder}: is unfinished", "finish its training, or name another --teacher")
     loaded = checkpoint.load(folder)
     loaded.model.to(device)
-    if not isinstance(loaded.model.audio, GivenAudio):
+    if not loaded.model.audio.given:
         if pack:
             raise ConfigError(f"{folder}: has an audio tower of its own", "leave out --pack")
         return Teacher(loaded, device)

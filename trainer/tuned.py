@@ -12,7 +12,6 @@ from torch import nn
 
 from trainer import checkpoint
 from trainer.errors import CheckpointError
-from trainer.models.student import StudentTower
 
 
 def open_tuned(folder: Path) -> tuple[nn.Sequential, str]:
@@ -29,9 +28,10 @@ def open_tuned(folder: Path) -> tuple[nn.Sequential, str]:
     if (folder / checkpoint.RESUME).exists():
         raise CheckpointError(f"{folder}: is unfinished", remedy)
     loaded = checkpoint.load(folder)
-    if not isinstance(loaded.model.audio, StudentTower):
+    trunk = loaded.model.audio.single_trunk()
+    if trunk is None:
         raise CheckpointError(f"{folder}: is no student", remedy)
-    return loaded.model.audio.branch.blocks, loaded.space
+    return trunk, loaded.space
 
 
 def unheard(folder: Path, held_out: float, seed: int) -> None:

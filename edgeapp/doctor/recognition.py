@@ -28,7 +28,7 @@ from gallery.entry import MODALITIES
 from gallery.store import Gallery
 
 # Space of a pack -> the species it detects in the bundled example. Other packs have nothing to be compared with.
-EXAMPLE_DETECTIONS = {"214eea336abc13ca": {"Parus major"}}
+EXAMPLE_DETECTIONS = {"f93ddfbba0d5cc79": {"Parus major"}}
 
 UNIT = 1e-3  # how far from 1 the length of a vector may be
 REJECTED_SHARE = 0.1  # some photos of any collection cannot be read or are there twice

@@ -1,8 +1,8 @@
 """The towers for BirdNET's space that are part of this project, added to the public network in a pack.
 
-A folder; all files but the taxonomy are optional:
+A folder; all files are optional:
 
-- `taxonomy.csv.gz`: the labels as taxa (`gallery.labels`)
+- `taxonomy.csv.gz`: the labels as taxa (`gallery.labels`); the project's own if there is none
 - `space.npz`: `mean` [1024] and `matrix` [1024, 1024], float16; the vector of a window is
   `matrix @ (embedding - mean)`
 - `recordings.npz`: `vectors` [n, dim] float16 of recordings in the space, `scientific_name` [n]; with
@@ -120,7 +120,7 @@ class Towers:
     @cached_property
     def labels(self) -> list[Label]:
         """BirdNET's labels as taxa, in the order of its outputs."""
-        return read_taxonomy(self.folder / TAXONOMY.name)
+        return read_taxonomy(self.folder / TAXONOMY.name if self.has(TAXONOMY.name) else TAXONOMY)
 
     @property
     def decision(self) -> DecisionParameters:

@@ -54,7 +54,7 @@ def named(once: Once, linear_pack: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small(once: Once, tiny: Tiny, named: Path, linear_pack: Path) -> Path:
+def learned(once: Once, tiny: Tiny, named: Path, linear_pack: Path) -> Path:
     """A student of the pack, and beside it what was said; not to be changed."""
 
     def made(folder: Path) -> None:
@@ -74,20 +74,20 @@ def test_a_teacher_in_the_space_of_a_pack_hears_as_the_pack_does(named: Path, li
     assert np.allclose(teacher.embed(sound, classes.RATE_HZ).numpy(), wanted, atol=1e-5)
 
 
-def test_its_student_has_its_window_and_names_its_weights(small: Path, linear_pack: Path) -> None:
-    own, pack = checkpoint.load(small), Pack.load(linear_pack)
+def test_its_student_has_its_window_and_names_its_weights(learned: Path, linear_pack: Path) -> None:
+    own, pack = checkpoint.load(learned), Pack.load(linear_pack)
     assert isinstance(own.model.audio, StudentTower)
     assert (own.config.preset.window_s, own.config.preset.dim) == (classes.WINDOW_S, classes.DIM)
-    assert ["weights", "", pack.name, pack.space, "", pack.licence, ""] in attribution(small)
-    assert {row[0] for row in attribution(small)} == {"audio", "weights"}
-    said = (small.parent / "said.txt").read_text(encoding="utf-8")
-    assert not (small / DECISION).exists() and "the teacher has no image tower" in said
+    assert ["weights", "", pack.name, pack.space, "", pack.licence, ""] in attribution(learned)
+    assert {row[0] for row in attribution(learned)} == {"audio", "weights"}
+    said = (learned.parent / "said.txt").read_text(encoding="utf-8")
+    assert not (learned / DECISION).exists() and "the teacher has no image tower" in said
 
 
-def test_no_pack_is_made_of_a_student_without_image_tower(tiny: Tiny, small: Path, tmp_path: Path) -> None:
+def test_no_pack_is_made_of_a_student_without_image_tower(tiny: Tiny, learned: Path, tmp_path: Path) -> None:
     from export.cli import main as export
 
-    words = ["--checkpoint", small, "--uncalibrated", "--out", tmp_path / "pack", *tiny.data_words()]
+    words = ["--checkpoint", learned, "--uncalibrated", "--out", tmp_path / "pack", *tiny.data_words()]
     ended = call(export, *words)
     assert ended.code != 0 and "has no image tower; distil a teacher of stage 2" in ended.lines()[-1], ended.err
     assert not (tmp_path / "pack").exists()
@@ -100,27 +100,27 @@ def test_masks_hide_no_larger_share_of_a_shorter_window(named: Path, linear_pack
     assert masked.time_mask_frames == round(share * classes.WINDOW_S) == 5
 
 
-def test_the_starter_begins_with_the_trunk_of_a_student(tiny: Tiny, small: Path, tmp_path: Path) -> None:
-    ended = base(tiny, tmp_path, "--audio", small)
+def test_the_starter_begins_with_the_trunk_of_a_student(tiny: Tiny, learned: Path, tmp_path: Path) -> None:
+    ended = base(tiny, tmp_path, "--audio", learned)
     assert ended.code == 0, ended.err
-    student, started = checkpoint.load(small), checkpoint.load(tmp_path / "base")
+    student, started = checkpoint.load(learned), checkpoint.load(tmp_path / "base")
     audio = started.model.audio
     assert isinstance(audio, AudioTower) and isinstance(student.model.audio, StudentTower)
     blocks = student.model.audio.branch.blocks
     public = torch.load(tiny.pretrained / "efficientat_mn04_as.pt", weights_only=True)
-    learned = 0
+    changed = 0
     for branch in (audio.general, audio.special):
         for name, tensor in branch.blocks.state_dict().items():
             assert torch.equal(tensor, blocks.state_dict()[name]), name
-            learned += not torch.equal(tensor, public[f"features.{name}"])
-    assert learned > 20
+            changed += not torch.equal(tensor, public[f"features.{name}"])
+    assert changed > 20
     assert started.config.preset.towers.trunk == student.space
-    weights = [row for row in attribution(small) if row[0] == "weights"]
+    weights = [row for row in attribution(learned) if row[0] == "weights"]
     assert len(weights) == 1 and weights[0] in attribution(tmp_path / "base")
 
 
-def test_a_run_on_another_trunk_is_not_gone_on_with(tiny: Tiny, small: Path, own_run: Path) -> None:
-    ended = call(main, "--stage", "1", "--out", own_run, *tiny.words(), "--audio", small)
+def test_a_run_on_another_trunk_is_not_gone_on_with(tiny: Tiny, learned: Path, own_run: Path) -> None:
+    ended = call(main, "--stage", "1", "--out", own_run, *tiny.words(), "--audio", learned)
     assert ended.code == 3 and "was trained with another audio trunk" in ended.lines()[-1]
 
 
@@ -137,21 +137,21 @@ def test_a_run_on_another_trunk_is_not_gone_on_with(tiny: Tiny, small: Path, own
     ],
 )
 def test_what_is_no_beginning_is_refused(
-    words: list[str], code: int, says: str, tiny: Tiny, small: Path, named: Path, tmp_path: Path
+    words: list[str], code: int, says: str, tiny: Tiny, learned: Path, named: Path, tmp_path: Path
 ) -> None:
     unfinished = tmp_path / "unfinished"
-    shutil.copytree(small, unfinished)
+    shutil.copytree(learned, unfinished)
     (unfinished / checkpoint.RESUME).touch()
-    places = {"UNFINISHED": unfinished, "NAMED": named, "SMALL": small}
+    places = {"UNFINISHED": unfinished, "NAMED": named, "SMALL": learned}
     ended = base(tiny, tmp_path / "run", *(places.get(word, word) for word in words))
     assert ended.code == code and says in ended.lines()[-1], ended.err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_student_of_a_part_may_begin_what_trains_on_everything(small: Path) -> None:
-    unheard(small, held_out=0.0, seed=1)
+def test_a_student_of_a_part_may_begin_what_trains_on_everything(learned: Path) -> None:
+    unheard(learned, held_out=0.0, seed=1)
     with pytest.raises(CheckpointError, match="held-out share"):
-        unheard(small, held_out=0.1, seed=1)
+        unheard(learned, held_out=0.1, seed=1)
 
 
 @pytest.mark.parametrize(

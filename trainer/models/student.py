@@ -66,6 +66,9 @@ class StudentTower(LevelledTower):
     def lowest_blocks(self) -> nn.Sequential:
         return self.branch.blocks
 
+    def single_trunk(self) -> nn.Sequential:
+        return self.branch.blocks
+
     def embed_branches(self, log_mel: Tensor) -> list[Tensor]:
         """Log-mel to unit vectors of the tower, which has one branch."""
         return [self.branch(log_mel[:, None], self.bf16 and self.training)]

@@ -84,6 +84,8 @@ class WordTower(nn.Module):
 class GivenAudio(SoundTower):
     """Window vectors [n, dim] of the pack's audio graph to unit vectors; it has no parameters."""
 
+    given = True
+
     def pretrained_parts(self) -> list[nn.Module]:
         return []
 

@@ -32,6 +32,7 @@ class SoundTower(nn.Module):
 
     bf16: bool = False  # in training only, if the hardware supports it
     batch_statistics: bool = False  # update those of batch norms that are frozen otherwise
+    given: bool = False  # takes the vectors of a pack in place of sound
 
     def pretrained_parts(self) -> list[nn.Module]:
         """Modules with pretrained weights, trained at a lower rate."""
@@ -43,6 +44,10 @@ class SoundTower(nn.Module):
 
     def branched(self) -> AudioTower | None:
         """This tower if it has a general and a special branch, else None."""
+        return None
+
+    def single_trunk(self) -> nn.Sequential | None:
+        """Blocks of the starter's trunk if this tower has one, tuned as a whole, else None."""
         return None
 
     def log_mel(self, waveform: Tensor) -> Tensor:

@@ -265,12 +265,12 @@ def said(file: Path, pattern: str, process: subprocess.Popen[bytes], within_s: f
 
 @pytest.fixture(scope="session")
 def song(shared: Path) -> bytes:
-    """A blackbird for 16 s and no sound for 22 s, as raw sound of 16 bits."""
+    """A blackbird for 16 s and no sound for 27 s, as raw sound of 16 bits."""
     path = min((shared / "starter" / "audio" / "turdus_merula").iterdir())
     samples, rate_hz = soundfile.read(path, dtype="int16")
     assert (rate_hz, samples.ndim) == (RATE_HZ, 1)
     sound = np.resize(samples, 16 * rate_hz)  # again and again
-    return bytes(np.concatenate([sound, np.zeros(22 * rate_hz, np.int16)]).astype("<i2").tobytes())
+    return bytes(np.concatenate([sound, np.zeros(27 * rate_hz, np.int16)]).astype("<i2").tobytes())
 
 
 def until(page: Any, expression: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeapp.paths import BIRDNET_TOWERS, TAXONOMY
+from edgeapp.paths import BIRDNET_TOWERS
 from export.birdnet import sources
 from export.birdnet.towers import GOLDEN
 from export.cli import main
@@ -50,8 +50,7 @@ def real_files(once: Once) -> Path:
                 (folder / "why.txt").write_text(str(error))
                 return
         (folder / "towers").mkdir()
-        for name in (TAXONOMY.name, GOLDEN):
-            shutil.copyfile(BIRDNET_TOWERS / name, folder / "towers" / name)
+        shutil.copyfile(BIRDNET_TOWERS / GOLDEN, folder / "towers" / GOLDEN)
         words = ["--model", folder / "public" / sources.MODEL, "--towers", folder / "towers", "--out", folder / "pack"]
         ended = call(main, "birdnet", *words)
         assert ended.code == 0, ended.err

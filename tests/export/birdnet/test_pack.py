@@ -17,14 +17,17 @@ from typer.testing import CliRunner
 
 from edgeapp.cli import app
 from edgeapp.pack.format import Pack
+from edgeapp.paths import TAXONOMY
 from edgeapp.runtime.encoders import AudioEncoder
 from edgeapp.runtime.graph import PackGraph
 from edgeapp.runtime.occurrence import occurrence
 from edgeapp.runtime.settings import RunSettings
 from export.birdnet import parity
 from export.birdnet.sources import MODEL, RANGE
+from export.birdnet.towers import Towers
 from export.cli import main
 from gallery import Gallery
+from gallery.labels import read_taxonomy
 from tests.conftest import PROJECT
 from tests.export.birdnet.public import CRICKET, FROG, GROUSE, TIT, add_towers
 from tests.export.tflite.network import birdnet, sounds, tensorflow_lite
@@ -105,6 +108,11 @@ def test_towers_bring_names_recordings_and_decision(birdnet_files, tmp_path):
         classes = [entry for entry in gallery.entries("audio") if entry.logit_scale is not None]
         assert len(classes) == 4 and {entry.licence for entry in classes} == {"CC BY-NC-SA 4.0"}
         assert gallery.rejections() == []
+
+
+def test_a_folder_of_a_space_alone_has_the_projects_labels(tmp_path):
+    """As `python -m trainer space` makes it."""
+    assert Towers.open(tmp_path).labels == read_taxonomy(TAXONOMY)
 
 
 def test_the_pack_carries_licence_citation_and_range(birdnet_files, tmp_path):
