@@ -161,7 +161,7 @@ def test_a_button_learns_from_the_reviews(station, browse, song):
         hears(station, page, song)
         page.reload()
     page.locator("#newest a.time").first.click()
-    page.get_by_role("button", name="Confirm").click()
+    page.locator(".card").first.get_by_role("button", name="Confirm").click()
     page.locator("#said").get_by_text("confirmed").wait_for()
     page.goto(f"{station.url}/health")
     page.get_by_role("button", name="Learn from the reviews").click()
