@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from edgeapp.pack.format import Pack, write_pack_json
 from edgeapp.pack.specs import AudioSpec, ImageSpec, TextSpec
@@ -73,7 +72,7 @@ def write_pack(
         When a graph does not agree with the checkpoint; nothing is written.
     """
     preset, model = checkpoint.config.preset, checkpoint.model.cpu()
-    if isinstance(model.image, nn.Identity):
+    if not model.pictured:
         raise ExportError(f"{checkpoint.folder}: has no image tower", "distil a teacher of stage 2, which has one")
     with new_pack(out) as folder:
         for name, exported in graphs.items() if graphs else ():

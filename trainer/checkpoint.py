@@ -139,6 +139,21 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(folder, config, model, tokenizer, sha256(weights)[:16])
 
 
+def load_finished(folder: Path, remedy: str) -> Checkpoint:
+    """Load a checkpoint whose training has ended.
+
+    Raises
+    ------
+    CheckpointError
+        As `load`, or when there is no such folder, or its training has not ended; with this remedy.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder", remedy)
+    if (folder / RESUME).exists():
+        raise CheckpointError(f"{folder}: is unfinished", remedy)
+    return load(folder)
+
+
 def digest(module: nn.Module) -> str:
     """First 16 hex digits of the SHA-256 of a module's tensors."""
     sha = hashlib.sha256()

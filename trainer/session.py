@@ -301,8 +301,8 @@ class Session(Messages):
                 "no decision parameters: they need photos and labelled recordings; run python -m trainer calibrate"
             )
             return
-        if self.teacher and not self.teacher.pictured:
-            self.tell("no decision parameters: they need photos, and the teacher has no image tower")
+        if not model.pictured:
+            self.tell("no decision parameters: they need photos, and there is no image tower")
             return
         if few := too_few(taxa_of(self.data.held_recordings)):
             self.tell(f"decision parameters are fitted on {few}; hold out more, or export with --uncalibrated")

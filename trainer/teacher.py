@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgeapp.pack.installed import load_pack
 from gallery import PROMPT_FORMS, Taxon, read_taxa, starter_taxa
@@ -54,11 +54,6 @@ class Teacher:
         """Sampling rate of its input."""
         return self.loaded.config.preset.mel.rate_hz
 
-    @property
-    def pictured(self) -> bool:
-        """Whether it has an image tower."""
-        return not isinstance(self.loaded.model.image, nn.Identity)
-
     @torch.no_grad()
     def embed(self, sound: np.ndarray, rate_hz: int) -> Tensor:
         """Unit vectors [n, dim] of windows [n, samples] at any rate."""
@@ -92,11 +87,7 @@ def open_teacher(folder: Path, device: torch.device, pack: str | None = None, th
     PackError
         When the pack is missing.
     """
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such folder", "name the teacher's checkpoint with --teacher")
-    if (folder / checkpoint.RESUME).exists():
-        raise CheckpointError(f"{folder}: is unfinished", "finish its training, or name another --teacher")
-    loaded = checkpoint.load(folder)
+    loaded = checkpoint.load_finished(folder, "name a finished checkpoint with --teacher")
     loaded.model.to(device)
     if not loaded.model.audio.given:
         if pack:

@@ -23,11 +23,7 @@ def open_tuned(folder: Path) -> tuple[nn.Sequential, str]:
         There is no finished checkpoint of a student in the folder.
     """
     remedy = "name a finished student with --audio (--recipe student)"
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such folder", remedy)
-    if (folder / checkpoint.RESUME).exists():
-        raise CheckpointError(f"{folder}: is unfinished", remedy)
-    loaded = checkpoint.load(folder)
+    loaded = checkpoint.load_finished(folder, remedy)
     trunk = loaded.model.audio.single_trunk()
     if trunk is None:
         raise CheckpointError(f"{folder}: is no student", remedy)

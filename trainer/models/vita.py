@@ -200,6 +200,11 @@ class Vita(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1.0 / INITIAL_TEMPERATURE)))
         self.base_logit_scale = nn.Parameter(torch.tensor(math.log(1.0 / INITIAL_TEMPERATURE)))
 
+    @property
+    def pictured(self) -> bool:
+        """Whether there is an image tower."""
+        return not isinstance(self.image, nn.Identity)
+
     @staticmethod
     def scale(logarithm: Tensor) -> Tensor:
         """The logit scale, limited to 100."""
